@@ -1,0 +1,1 @@
+"""Recollect: a Slack bot that remembers what a team shares with it."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: the engine, the tables, the types, and the server we can bring along."""

@@ -1,0 +1,1 @@
+"""Bytes to text, in a process of its own."""

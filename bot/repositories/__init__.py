@@ -1,0 +1,1 @@
+"""Every SQL statement, by the table it speaks of."""

@@ -1,0 +1,75 @@
+"""What services and jobs need from outside. `slack/` and `jobs/` implement these, `app` wires them."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.values import Answer, Channel, IngestOutcome, Person, Question, SharedFile, Turn
+
+
+class Reply(Protocol):
+    """The one message that answers one question, written as it comes."""
+
+    async def show_status(self, status: str) -> None:
+        """Show what is going on, in place of text; gone when text comes. Best effort: never raises for Slack's sake."""
+
+    async def append(self, text: str) -> None:
+        """Add a piece of the answer's text."""
+
+    async def finish(self, answer: Answer) -> str:
+        """Complete the message with its sources and buttons; return its ts."""
+
+    async def apologise(self, message: str) -> str:
+        """Replace whatever stands there by a plain sentence; return its ts."""
+
+
+class Replies(Protocol):
+    """Where answers go."""
+
+    def reply_to(self, question: Question) -> Reply:
+        """Return the reply to this question; nothing is posted yet."""
+
+
+class Receipts(Protocol):
+    """Where a person learns what became of the files they shared."""
+
+    async def post_receipt(self, file: SharedFile, outcomes: list[IngestOutcome]) -> None:
+        """Say in the file's thread how the reading of each file of that message ended."""
+
+
+class FileSource(Protocol):
+    """Where shared files come from."""
+
+    async def describe(
+        self, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str
+    ) -> SharedFile:
+        """Return what Slack says of the file now. Raises NotFound when it is gone, ServiceUnavailable."""
+
+    async def fetch(self, file: SharedFile, *, max_bytes: int) -> bytes:
+        """Return the file's bytes. Raises UnreadableFile (external, too large, login page), ServiceUnavailable."""
+
+
+class ThreadReader(Protocol):
+    """Where a thread that began without us is read."""
+
+    async def read_thread(self, team_id: str, channel_id: str, thread_ts: str) -> tuple[list[Turn], list[SharedFile]]:
+        """Return the thread's messages, oldest first, as plain text with names, and the files shared in it."""
+
+
+class Directory(Protocol):
+    """Who and what is in the workspace, by Slack's word."""
+
+    async def channel(self, team_id: str, channel_id: str) -> Channel:
+        """Return the channel with its members. Raises NotFound, ServiceUnavailable."""
+
+    async def person(self, team_id: str, user_id: str) -> Person:
+        """Return the person. Raises NotFound, ServiceUnavailable."""
+
+
+class Enqueue(Protocol):
+    """How work is left for later, inside the caller's transaction."""
+
+    async def __call__(self, session: AsyncSession, task: str, key: str, ids: dict[str, Any]) -> bool:
+        """Write the piece of work; False when `key` is known for this task already. `ids` holds ids only, no text."""

@@ -1,0 +1,1 @@
+"""Slack: what comes in as events, commands and clicks, and what goes out."""

@@ -1,0 +1,303 @@
+"""The values that cross a layer. Frozen: whoever receives one may keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+from uuid import UUID
+
+import numpy as np
+import uuid_utils.compat
+from numpy.typing import NDArray
+
+LOCAL_TEAM_ID = "T0LOCAL"
+"""The workspace used where no Slack names one: the playground's, and the command line's without a token."""
+
+Vector = NDArray[np.float32]
+"""One embedding, shape (dimensions,), or a batch of them, shape (n, dimensions); unit length."""
+
+TermWeights = Mapping[int, float]
+"""A sparse lexical vector: hashed term (1 … 2**29) → weight."""
+
+ModelId = NewType("ModelId", int)
+"""The row of `embedding_models` that a vector belongs to; vectors of two models are never compared."""
+
+
+def new_id() -> UUID:
+    """Return a fresh UUID version 7: unique, and ordered by the time it was made."""
+    return uuid_utils.compat.uuid7()
+
+
+class Role(StrEnum):
+    """Who speaks in a conversation."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class Plan(StrEnum):
+    """What a workspace or person pays for."""
+
+    FREE = "free"
+    PRO = "pro"
+    ENTERPRISE = "enterprise"
+
+
+class DocumentStatus(StrEnum):
+    """Where a document stands on its way from bytes to passages."""
+
+    PROCESSING = "processing"
+    READY = "ready"
+    ERROR = "error"
+
+
+class ChannelKind(StrEnum):
+    """What sort of place a channel is; `personal` is ours, for uploads that come past Slack."""
+
+    PUBLIC = "public"
+    PRIVATE = "private"
+    IM = "im"
+    MPIM = "mpim"
+    PERSONAL = "personal"
+
+
+class UserKind(StrEnum):
+    """How far a person belongs to the workspace."""
+
+    MEMBER = "member"
+    GUEST = "guest"
+    EXTERNAL = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody asked, and where.
+
+    `user_id` is Slack's id. `thread_ts` is the thread's root, which is `ts` itself for a new one.
+    """
+
+    team_id: str
+    channel_id: str
+    user_id: str
+    ts: str
+    thread_ts: str
+    text: str
+
+    @property
+    def opens_thread(self) -> bool:
+        """True when the question is the first message of its thread."""
+        return self.thread_ts == self.ts
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody as Slack describes them; `name` is what colleagues see."""
+
+    user_id: str
+    name: str
+    email: str | None = None
+    kind: UserKind = UserKind.MEMBER
+    is_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A place in Slack, with the people in it as far as they were read."""
+
+    channel_id: str
+    kind: ChannelKind
+    name: str
+    has_outsiders: bool
+    member_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The channels whose documents may be used in one answer.
+
+    Fail closed: an empty set of channels reads nothing.
+    """
+
+    team_id: str
+    channel_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file as Slack describes it, with the message that shared it. `size_bytes` is Slack's word, not yet checked."""
+
+    team_id: str
+    file_id: str
+    filename: str
+    mimetype: str
+    size_bytes: int
+    channel_id: str
+    message_ts: str
+    thread_ts: str
+    user_id: str
+    url: str | None = None
+    is_external: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Where a document may be read, and how it came there. Uploads past Slack have neither file nor message."""
+
+    channel_id: str
+    shared_by: UUID
+    file_id: str | None = None
+    message_ts: str | None = None
+    thread_ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpan:
+    """One page of a parsed document: `text[start:end]`; `number` counts from 1 (a slide or sheet counts as a page)."""
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDocument:
+    """Bytes turned to text. `pages` is empty for kinds without pages; `is_markdown` lets the chunker see headings."""
+
+    text: str
+    file_type: str
+    pages: tuple[PageSpan, ...] = ()
+    is_markdown: bool = False
+    title: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document: `document.text[char_start:char_end] == text`, exactly."""
+
+    index: int
+    text: str
+    char_start: int
+    char_end: int
+    token_count: int
+    page: int | None = None
+    heading: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedChunk:
+    """A chunk with both of its vectors, ready to be stored."""
+
+    chunk: Chunk
+    embedding: Vector
+    lexical: TermWeights
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stored chunk that was found. `score` = w·lexical + (1 − w)·cosine; all three at most 1."""
+
+    chunk_id: UUID
+    document_id: UUID
+    filename: str
+    text: str
+    char_start: int
+    char_end: int
+    page: int | None
+    heading: str | None
+    cosine: float
+    lexical: float
+    score: float
+    channel_id: str | None = None
+    message_ts: str | None = None
+    thread_ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Passages above the floor, best first; `nearest` are the best regardless of it.
+
+    `term_weights` holds the idf of each term of the query in this workspace.
+    """
+
+    passages: tuple[Passage, ...] = ()
+    nearest: tuple[Passage, ...] = ()
+    term_weights: TermWeights = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier message of a conversation, as plain text. `author` is a display name; None for ours."""
+
+    role: Role
+    text: str
+    author: str | None = None
+    ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All a chat model is given. Passages are numbered from 1 in their order; `history` is oldest first.
+
+    `search_text` is the question made to stand alone: for a follow-up, with what it refers to.
+    """
+
+    question: str
+    search_text: str
+    passages: tuple[Passage, ...]
+    history: tuple[Turn, ...] = ()
+    term_weights: TermWeights = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one call of a chat model cost, in tokens, by the provider's word or a real tokenizer's."""
+
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Words an answer relies on: `quote` is cut from the stored chunk, at these offsets of the document's text."""
+
+    number: int
+    document_id: UUID
+    chunk_id: UUID
+    filename: str
+    page: int | None
+    quote: str
+    char_start: int
+    char_end: int
+    permalink: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the person. Without citations `found` is False and `text` says so.
+
+    `unread` names the thread's files that were not read in time.
+    """
+
+    text: str
+    citations: tuple[Citation, ...]
+    found: bool
+    usage: Usage
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOutcome:
+    """How the reading of one file ended."""
+
+    document_id: UUID
+    filename: str
+    status: DocumentStatus
+    error: str | None = None
+    chunk_count: int = 0
+    page_count: int = 0
+    already_known: bool = False
+    version: int = 1

@@ -1,0 +1,1 @@
+"""HTTP: health and the REST API."""
