@@ -1,0 +1,1 @@
+"""Pure functions on text: no network, no files, no database."""
