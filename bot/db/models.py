@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     DateTime,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -25,7 +26,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, deferred, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from bot.db.types import HalfVec, SparseVec
 from bot.values import ChannelKind, DocumentStatus, Plan, UserKind, Vector, new_id
@@ -326,7 +327,7 @@ class EmbeddingModel(Base):
     __tablename__ = "embedding_models"
     __table_args__ = (UniqueConstraint("name", "dimensions"),)
 
-    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=True)
+    id: Mapped[int] = mapped_column(SmallInteger, Identity(), primary_key=True)
     name: Mapped[str]
     dimensions: Mapped[int]
     created_at: Mapped[datetime] = _now()
@@ -347,8 +348,8 @@ class ChunkEmbedding(Base):
     model_id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, sort_order=-1)
     document_id: Mapped[UUID] = mapped_column(primary_key=True)
     chunk_id: Mapped[UUID] = mapped_column(primary_key=True)
-    embedding: Mapped[Vector] = deferred(mapped_column(HalfVec(), nullable=False))
-    lexical: Mapped[dict[int, float]] = deferred(mapped_column(SparseVec(), nullable=False))
+    embedding: Mapped[Vector] = mapped_column(HalfVec(), deferred=True)
+    lexical: Mapped[dict[int, float]] = mapped_column(SparseVec(), deferred=True)
     lexical_version: Mapped[int] = mapped_column(SmallInteger)
 
 
@@ -422,7 +423,7 @@ class InboxEvent(Base):
     team_id: Mapped[str] = _tenant()
     id: Mapped[UUID] = _key()
     event_id: Mapped[str]
-    body: Mapped[bytes] = deferred(mapped_column())
+    body: Mapped[bytes] = mapped_column(deferred=True)
     received_at: Mapped[datetime] = _now()
 
 
@@ -488,8 +489,8 @@ class Installation(Base):
     team_id: Mapped[str] = _tenant()
     app_id: Mapped[str] = mapped_column(primary_key=True)
     bot_user_id: Mapped[str | None]
-    bot_token: Mapped[bytes | None] = deferred(mapped_column())
-    refresh_token: Mapped[bytes | None] = deferred(mapped_column())
+    bot_token: Mapped[bytes | None] = mapped_column(deferred=True)
+    refresh_token: Mapped[bytes | None] = mapped_column(deferred=True)
     scopes: Mapped[str | None]
     is_enterprise: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     token_expires_at: Mapped[datetime | None]

@@ -1,0 +1,101 @@
+"""Brings a database to a revision of the schema. Safe when several processes start together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, make_url, pool, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from bot.db.requirements import ensure_extension, ensure_role, require_server
+
+_LOCK = 0x5265636F6C6C  # "Recoll"
+_LOOK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """Where a database stands: its revision (None: nothing there), the newest, and what lies between, oldest first."""
+
+    current: str | None
+    head: str
+    pending: list[str]
+
+
+async def upgrade(owner_url: str, bot_url: str, revision: str = "head") -> None:
+    """Migrate up to `revision`. Makes extension and role when they are missing and the owner may make them.
+
+    Raises InvalidSettings when an administrator must do something first, and says what; DatabaseUnavailable.
+    """
+    bot = make_url(bot_url)
+    async with _locked(owner_url) as connection:
+        await require_server(connection)
+        schema = await ensure_extension(connection)
+        await ensure_role(connection, bot, vector_schema=schema)
+        await _alembic(connection, lambda config: command.upgrade(config, revision), bot_role=bot.username)
+
+
+async def downgrade(owner_url: str, revision: str = "base") -> None:
+    """Migrate down to `revision`; `base` leaves no table of ours. Extension and role stay: they may serve others."""
+    async with _locked(owner_url) as connection:
+        await _alembic(connection, lambda config: command.downgrade(config, revision), bot_role=None)
+        if revision == "base":
+            await connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+            await connection.commit()
+
+
+async def status(owner_url: str) -> SchemaStatus:
+    """Return where the database stands. Reads only."""
+    async with _connected(owner_url) as connection:
+        current = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
+    scripts = ScriptDirectory.from_config(_config())
+    head = scripts.get_current_head() or ""
+    pending = [script.revision for script in scripts.iterate_revisions(head, current or "base")]
+    return SchemaStatus(current=current, head=head, pending=pending[::-1])
+
+
+async def _alembic(connection: AsyncConnection, act: Callable[[Config], None], *, bot_role: str | None) -> None:
+    def run(sync: Connection) -> None:
+        act(_config(connection=sync, bot_role=bot_role))
+
+    await connection.run_sync(run)
+
+
+def _config(**attributes: Any) -> Config:
+    """Return Alembic's settings: the scripts lie beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parents[1]
+    installed = package / "_alembic"
+    config = Config()
+    config.set_main_option("script_location", str(installed if installed.exists() else package.parent / "alembic"))
+    config.attributes.update(attributes)
+    return config
+
+
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def _locked(url: str) -> AsyncIterator[AsyncConnection]:
+    """Connect and hold the migrations' lock. Tried again and again: a statement that waits would block index builds."""
+    async with _connected(url) as connection:
+        while not await connection.scalar(text(f"SELECT pg_try_advisory_lock({_LOCK})")):
+            await connection.rollback()
+            await asyncio.sleep(_LOOK_S)
+        await connection.rollback()
+        yield connection
