@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,18 +27,29 @@ class Reply(Protocol):
         """Replace whatever stands there by a plain sentence; return its ts."""
 
 
-class Replies(Protocol):
-    """Where answers go."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question, where its answer goes, and whether the asker alone will see it."""
 
-    def reply_to(self, question: Question) -> Reply:
-        """Return the reply to this question; nothing is posted yet."""
+    question: Question
+    reply: Reply
+    private: bool
+
+
+class Intake(Protocol):
+    """Where stored requests are opened again."""
+
+    async def open(self, body: bytes) -> Asked:
+        """Return the question in a stored mention, direct message or command. Raises ServiceUnavailable."""
 
 
 class Receipts(Protocol):
-    """Where a person learns what became of the files they shared."""
+    """Where people learn what became of the files they shared."""
 
-    async def post_receipt(self, file: SharedFile, outcomes: list[IngestOutcome]) -> None:
-        """Say in the file's thread how the reading of each file of that message ended."""
+    async def post_receipt(
+        self, team_id: str, *, channel_id: str, message_ts: str, thread_ts: str, outcomes: Sequence[IngestOutcome]
+    ) -> None:
+        """Say in the thread how the reading of each of a message's files ended; once per message."""
 
 
 class FileSource(Protocol):

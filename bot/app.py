@@ -1,0 +1,331 @@
+"""Every object made and wired, in one place; served until a signal; closed in the reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.config import Settings
+from bot.db import migrate
+from bot.db.embedded import default_home, start_embedded
+from bot.db.engine import Sessions, build_engine
+from bot.errors import InvalidSettings
+from bot.jobs.queue import InProcessEngine, Queue
+from bot.jobs.tasks import Tasks
+from bot.llm import ChatModel, Embedder
+from bot.llm.extractive import ExtractiveModel
+from bot.llm.local import LocalEmbedder
+from bot.llm.openai import OpenAIChat, OpenAIEmbedder
+from bot.repositories.channels import ChannelRepository
+from bot.services.answers import AnswerService, Permalink
+from bot.services.audience import AudienceService
+from bot.services.documents import DocumentService
+from bot.services.ingest import IngestService
+from bot.services.ports import Directory, FileSource, ThreadReader
+from bot.services.search import SearchService
+from bot.services.users import UserService
+from bot.slack import register
+from bot.slack.actions import ActionListeners
+from bot.slack.client import Clients, Pacer, ask
+from bot.slack.commands import CommandListeners
+from bot.slack.delivery import Capabilities, Delivery
+from bot.slack.directory import SlackDirectory, SlackThreads
+from bot.slack.events import EventListeners
+from bot.slack.files import SlackFiles
+from bot.slack.http import mount_slack
+from bot.slack.inbox import Inbox, SlackIntake
+from bot.slack.permalinks import permalinks
+from bot.slack.receipts import SlackReceipts
+from bot.values import LOCAL_TEAM_ID
+from bot.web.api import mount_api
+from bot.web.server import WebServer, make_web_app
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A migrated database."""
+
+    sessions: Sessions
+    owner_url: str
+    bot_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the services need of the world: Slack, or nobody."""
+
+    team_id: str
+    directory: Directory
+    threads: ThreadReader
+    files: FileSource
+    permalink: Permalink
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a user can do."""
+
+    team_id: str
+    sessions: Sessions
+    queue: Queue
+    audiences: AudienceService
+    search: SearchService
+    ingest: IngestService
+    documents: DocumentService
+    answers: AnswerService
+    users: UserService
+    embedder: Embedder
+    chat: ChatModel
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Who we are in Slack, by `auth.test`."""
+
+    team_id: str
+    url: str
+    bot_user_id: str
+    name: str = field(default="")
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
+    """Start the embedded server unless DATABASE_URL names another, migrate, and open the pool.
+
+    Raises InvalidSettings (extension, role, version) or DatabaseUnavailable, each saying what to do.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.database_url is None:
+            server = start_embedded(settings.recollect_home or default_home())
+            stack.callback(server.stop)
+            owner_url, bot_url = server.owner_url, server.bot_url
+            watching = asyncio.create_task(server.watch())
+            stack.callback(watching.cancel)
+        else:
+            bot_url = settings.database_url
+            owner_url = settings.database_owner_url or bot_url
+        await migrate.upgrade(owner_url, bot_url)
+        engine = build_engine(
+            bot_url,
+            pool_size=settings.database_pool_size,
+            max_overflow=settings.database_max_overflow,
+            pool_timeout_s=settings.database_pool_timeout_s,
+            pool_recycle_s=settings.database_pool_recycle_s,
+        )
+        stack.push_async_callback(engine.dispose)
+        yield Storage(Sessions(engine), owner_url, bot_url)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, storage: Storage, outside: Outside) -> AsyncIterator[Services]:
+    """Wire the services of one workspace."""
+    sessions, queue = storage.sessions, Queue()
+    async with AsyncExitStack() as stack:
+        embedder = await choose_embedder(settings, sessions, outside.team_id)
+        stack.push_async_callback(embedder.close)
+        chat = make_chat(settings, embedder)
+        stack.push_async_callback(chat.close)
+        audiences = AudienceService(sessions, outside.directory, max_age_s=settings.membership_age_s)
+        search = SearchService(
+            sessions,
+            embedder,
+            passage_limit=settings.passage_limit,
+            floor=settings.relevance_floor,
+            weight=settings.blend_weight,
+        )
+        ingest = IngestService(sessions, embedder, max_file_bytes=settings.max_file_bytes)
+        documents = DocumentService(
+            sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
+        )
+        answers = AnswerService(
+            sessions,
+            search,
+            chat,
+            audiences,
+            outside.threads,
+            queue.enqueue,
+            permalink=outside.permalink,
+            file_wait_s=settings.file_wait_s,
+        )
+        users = UserService(sessions)
+        yield Services(
+            outside.team_id,
+            sessions,
+            queue,
+            audiences,
+            search,
+            ingest,
+            documents,
+            answers,
+            users,
+            embedder,
+            chat,
+        )
+
+
+async def choose_embedder(settings: Settings, sessions: Sessions, team_id: str) -> Embedder:
+    """Return the model this workspace's vectors were made with; the settings' own where there are none yet.
+
+    Raises InvalidSettings when the recorded model needs a key that isn't set.
+    """
+    wanted = make_embedder(settings, openai=settings.embedding_is_openai)
+    async with sessions.tenant(team_id) as session:
+        recorded = await ChannelRepository(session).get_active_model(team_id)
+    if recorded is None or (recorded.name, recorded.dimensions) == (wanted.name, wanted.dimensions):
+        return wanted
+    log.warning("embedding.setting_ignored", recorded=recorded.name, setting=wanted.name)
+    await wanted.close()
+    if recorded.name == LocalEmbedder().name:
+        return make_embedder(settings, openai=False)
+    if settings.openai_api_key is None:
+        message = f"This workspace's documents were embedded with {recorded.name}: set OPENAI_API_KEY to read them."
+        raise InvalidSettings("embedding model", user_message=message)
+    update = {"openai_embedding_model": recorded.name, "openai_embedding_dimensions": recorded.dimensions}
+    return make_embedder(settings.model_copy(update=update), openai=True)
+
+
+def make_embedder(settings: Settings, *, openai: bool) -> Embedder:
+    """Return the embedding model the settings ask for; nothing is loaded or called yet."""
+    if not openai or settings.openai_api_key is None:
+        return LocalEmbedder()
+    return OpenAIEmbedder(
+        api_key=settings.openai_api_key.get_secret_value(),
+        base_url=settings.openai_base_url,
+        model=settings.openai_embedding_model,
+        dimensions=settings.openai_embedding_dimensions,
+        timeout_s=settings.openai_timeout_s,
+    )
+
+
+def make_chat(settings: Settings, embedder: Embedder) -> ChatModel:
+    """Return the model that writes answers."""
+    if not settings.chat_is_openai or settings.openai_api_key is None:
+        return ExtractiveModel(embedder, floor=settings.answer_floor)
+    return OpenAIChat(
+        api_key=settings.openai_api_key.get_secret_value(),
+        base_url=settings.openai_base_url,
+        model=settings.openai_chat_model,
+        timeout_s=settings.openai_timeout_s,
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[WebServer]:
+    """Run the bot in a workspace: database, services, queue, HTTP and Slack; yields when Slack is connected.
+
+    Raises InvalidSettings, DatabaseUnavailable or ServiceUnavailable when something doesn't come up.
+    """
+    settings.require_slack()
+    async with AsyncExitStack() as stack:
+        storage = await stack.enter_async_context(open_storage(settings))
+        clients = Clients(_secret(settings.slack_bot_token), base_url=settings.slack_api_url)
+        stack.push_async_callback(clients.close)
+        workspace = await identify(clients)
+        outside, directory = _slack_outside(settings, clients, workspace)
+        services = await stack.enter_async_context(open_services(settings, storage, outside))
+        async with storage.sessions.tenant(workspace.team_id) as session:
+            await ChannelRepository(session).record_workspace(workspace.team_id, name=workspace.name)
+        if isinstance(services.embedder, LocalEmbedder):
+            await services.embedder.warm_up()
+        bolt = _wire_slack(settings, stack, services, clients, directory, workspace)
+        web_app = make_web_app(storage.sessions)
+        mount_api(web_app, services.users, services.documents, services.search, services.answers, services.audiences)
+        if settings.slack_signing_secret is not None:
+            mount_slack(web_app, bolt)
+        server = WebServer(web_app, host=settings.http_host, port=settings.http_port)
+        await stack.enter_async_context(server)
+        if settings.slack_app_token is not None:
+            await _connect(settings, stack, bolt)
+        log.info("bot.started", team_id=workspace.team_id, http=server.url, model=services.chat.name)
+        yield server
+
+
+async def serve(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(settings):
+        await stop.wait()
+        log.info("bot.stopping")
+
+
+async def identify(clients: Clients) -> Workspace:
+    """Ask Slack who we are. Raises InvalidSettings for a wrong token, ServiceUnavailable."""
+    response = await ask(clients.reading.auth_test())
+    team_id = response.get("enterprise_id") if response.get("is_enterprise_install") else response["team_id"]
+    return Workspace(str(team_id or LOCAL_TEAM_ID), response["url"], response["user_id"], response.get("team") or "")
+
+
+def _slack_outside(settings: Settings, clients: Clients, workspace: Workspace) -> tuple[Outside, SlackDirectory]:
+    directory = SlackDirectory(clients.reading, max_age_s=settings.membership_age_s)
+    outside = Outside(
+        workspace.team_id,
+        directory,
+        SlackThreads(clients.reading, directory, bot_user_id=workspace.bot_user_id),
+        SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url),
+        permalinks(workspace.url),
+    )
+    return outside, directory
+
+
+def _wire_slack(
+    settings: Settings,
+    stack: AsyncExitStack,
+    services: Services,
+    clients: Clients,
+    directory: SlackDirectory,
+    workspace: Workspace,
+) -> AsyncApp:
+    """Attach the listeners, and start the engine that does the work they store."""
+    capabilities, inbox = Capabilities(), Inbox(services.sessions, services.queue)
+    delivery = Delivery(services.sessions, clients, Pacer(), capabilities)
+    bolt = AsyncApp(
+        client=clients.posting,
+        signing_secret=_secret(settings.slack_signing_secret) or None,
+        process_before_response=True,  # an event is acknowledged after its listener stored it, not before
+    )
+    register(
+        bolt,
+        events=EventListeners(inbox, clients.reading, capabilities),
+        commands=CommandListeners(
+            inbox, services.search, services.documents, services.audiences, docs_command=settings.command_docs
+        ),
+        actions=ActionListeners(services.answers, services.search, services.documents, services.audiences),
+        names=(settings.command_ask, settings.command_find, settings.command_docs),
+    )
+    tasks = Tasks(
+        services.answers,
+        services.documents,
+        intake=SlackIntake(delivery, directory, bot_user_id=workspace.bot_user_id),
+        files=SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url),
+        receipts=SlackReceipts(services.sessions, delivery.poster),
+    )
+    engine = InProcessEngine(services.sessions, services.queue, tasks.table(), team_id=workspace.team_id)
+    stack.push_async_callback(engine.close)
+    polling = asyncio.create_task(engine.run(), name="queue")
+    stack.callback(polling.cancel)
+    return bolt
+
+
+async def _connect(settings: Settings, stack: AsyncExitStack, bolt: AsyncApp) -> None:
+    """Open the Socket Mode connection."""
+    token = _secret(settings.slack_app_token)
+    web_client = AsyncWebClient(token, base_url=settings.slack_api_url)
+    handler = AsyncSocketModeHandler(bolt, token, web_client=web_client)
+    stack.push_async_callback(handler.close_async)
+    await handler.connect_async()
+
+
+def _secret(secret: object) -> str:
+    return secret.get_secret_value() if hasattr(secret, "get_secret_value") else ""

@@ -1,0 +1,100 @@
+"""What each kind of work does. Work holds ids; bodies and rows are opened here again."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from bot.errors import DatabaseUnavailable, NotFound, RecollectError
+from bot.jobs.queue import Task
+from bot.repositories.work import ClaimedWork
+from bot.services.answers import AnswerService
+from bot.services.documents import DocumentService
+from bot.services.ports import FileSource, Intake, Receipts
+from bot.values import SharedFile
+
+log = structlog.get_logger()
+
+_RECEIPT_POLL_S = 0.3
+
+
+class Tasks:
+    """Answers questions, reads files, and says in the thread what became of them."""
+
+    def __init__(
+        self,
+        answers: AnswerService,
+        documents: DocumentService,
+        *,
+        intake: Intake,
+        files: FileSource,
+        receipts: Receipts,
+    ) -> None:
+        self._answers = answers
+        self._documents = documents
+        self._intake = intake
+        self._files = files
+        self._receipts = receipts
+
+    def table(self) -> dict[str, Task]:
+        """Return the tasks by name."""
+        return {
+            "answer": Task(self._answer, self._apologise, lock=lambda work: work.thread or work.key, concurrency=8),
+            "ingest": Task(self._ingest, self._give_up_file, lock=lambda work: work.ids["file_id"], concurrency=2),
+            "receipt": Task(self._receipt, _only_log, lock=lambda work: work.key, concurrency=32),
+            "forget": Task(self._forget, _only_log, lock=lambda work: work.key, concurrency=4),
+        }
+
+    async def _answer(self, work: ClaimedWork) -> None:
+        asked = await self._intake.open(work.body or b"")
+        try:
+            await self._answers.answer(asked.question, asked.reply, private=asked.private)
+        except DatabaseUnavailable:
+            raise
+        except RecollectError as error:
+            log.warning("question.refused", error=type(error).__name__, reason=str(error))
+            await asked.reply.apologise(error.user_message)
+
+    async def _apologise(self, work: ClaimedWork, error_id: str) -> None:
+        asked = await self._intake.open(work.body or b"")
+        await asked.reply.apologise(
+            f"I couldn't answer this, and have stopped trying. Please ask again; if it keeps happening, "
+            f"tell an administrator this number: {error_id}"
+        )
+
+    async def _ingest(self, work: ClaimedWork) -> None:
+        try:
+            await self._documents.ingest_shared(await self._describe(work.ids))
+        except NotFound:
+            log.info("file.gone", file_id=work.ids["file_id"])
+
+    async def _give_up_file(self, work: ClaimedWork, error_id: str) -> None:
+        file = await self._describe(work.ids)
+        await self._documents.give_up(file, f"Reading it failed several times (number {error_id}).")
+
+    async def _describe(self, ids: dict[str, Any]) -> SharedFile:
+        return await self._files.describe(
+            ids["team_id"],
+            ids["file_id"],
+            channel_id=ids["channel_id"],
+            message_ts=ids["message_ts"],
+            thread_ts=ids["thread_ts"],
+        )
+
+    async def _receipt(self, work: ClaimedWork) -> None:
+        """Wait until every file of the message is read, then say how it went."""
+        place = {key: work.ids[key] for key in ("channel_id", "message_ts")}
+        while await self._documents.unfinished(work.team_id, **place):
+            await asyncio.sleep(_RECEIPT_POLL_S)
+        outcomes = await self._documents.outcomes(work.team_id, **place)
+        if outcomes:
+            await self._receipts.post_receipt(work.team_id, **place, thread_ts=work.ids["thread_ts"], outcomes=outcomes)
+
+    async def _forget(self, work: ClaimedWork) -> None:
+        await self._documents.forget_file(work.team_id, work.ids["file_id"])
+
+
+async def _only_log(work: ClaimedWork, error_id: str) -> None:
+    log.error("work.given_up", task=work.task, key=work.key, error_id=error_id)

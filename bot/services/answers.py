@@ -1,0 +1,210 @@
+"""Answering: load, search, write, check, record."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from bot.db.engine import Sessions
+from bot.errors import InvalidRequest
+from bot.llm import ChatModel
+from bot.repositories.conversations import ConversationRepository
+from bot.services.audience import AudienceService
+from bot.services.ports import Enqueue, Reply, ThreadReader
+from bot.services.search import SearchService
+from bot.text.citations import renumber
+from bot.text.followup import standalone
+from bot.values import (
+    Answer,
+    Audience,
+    ModelId,
+    Passage,
+    Prompt,
+    Question,
+    SearchResult,
+    SharedFile,
+    TurnContext,
+    Usage,
+)
+
+log = structlog.get_logger()
+
+MAX_QUESTION_CHARS = 8_000
+"""A longer message is no question; shared as a file it can be asked about."""
+
+NOT_FOUND = "I found nothing about that in what has been shared here."
+GREETING = (
+    "Hello! Share a file in this thread and ask me about it, or ask about anything shared in this channel before."
+)
+_POLL_S = 0.25
+_EMOJI = re.compile(r":[\w+'-]+:")
+
+Permalink = Callable[[Passage], str | None]
+
+
+class AnswerService:
+    """Answers questions from what has been shared, quoting the words it relies on."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        search: SearchService,
+        chat: ChatModel,
+        audiences: AudienceService,
+        threads: ThreadReader,
+        enqueue: Enqueue,
+        *,
+        permalink: Permalink,
+        file_wait_s: float,
+    ) -> None:
+        self._sessions = sessions
+        self._search = search
+        self._chat = chat
+        self._audiences = audiences
+        self._threads = threads
+        self._enqueue = enqueue
+        self._permalink = permalink
+        self._file_wait_s = file_wait_s
+
+    async def answer(self, question: Question, reply: Reply, *, private: bool = False) -> Answer | None:
+        """Write the answer into `reply` and store it; None for a greeting. `private`: only the asker will see it.
+
+        Raises InvalidRequest for what is no question, ServiceUnavailable when something doesn't answer; what was
+        posted by then is completed by the next attempt.
+        """
+        started = time.monotonic()
+        if is_only_a_greeting(question.text):
+            await reply.apologise(GREETING)
+            return None
+        if len(question.text) > MAX_QUESTION_CHARS:
+            message = (
+                f"That is too long for a question: I read up to {MAX_QUESTION_CHARS:,} characters. "
+                "Share it as a file, and ask me about it."
+            )
+            raise InvalidRequest("question too long", user_message=message)
+        turn, vector = await asyncio.gather(self._begin(question, private=private), self._search.embed(question.text))
+        turn = await self._catch_up(question, turn, private=private)
+        unread = await self._wait_for_files(question, turn, reply)
+        search_text = standalone(question.text, turn.history)
+        result = await self._search.search(
+            search_text,
+            audience=Audience(question.team_id, turn.channel_ids),
+            model_id=None if turn.embedding_model_id is None else ModelId(turn.embedding_model_id),
+            vector=vector if search_text == question.text else None,
+        )
+        prompt = Prompt(question.text, search_text, result.passages, turn.history, result.term_weights)
+        answer = replace(await self._write(prompt, reply), unread=unread)
+        ts = await reply.finish(answer)
+        latency_ms = round((time.monotonic() - started) * 1000)
+        async with self._sessions.tenant(question.team_id) as session:
+            await ConversationRepository(session).record_answer(
+                question, turn, answer, slack_ts=ts, latency_ms=latency_ms
+            )
+        _log(answer, result, latency_ms)
+        return answer
+
+    async def nearest(self, team_id: str, *, channel_id: str, ts: str, user_id: str) -> tuple[Passage, ...]:
+        """Return the passages nearest to a stored question among what `user_id` alone may read, floor or no floor."""
+        async with self._sessions.tenant(team_id) as session:
+            message = await ConversationRepository(session).get_message(team_id, channel_id, ts)
+        if message is None:
+            return ()
+        audience = await self._audiences.of(team_id, channel_id=channel_id, user_id=user_id, private=True)
+        result = await self._search.search(message.content, audience=audience)
+        return result.passages or result.nearest
+
+    async def _begin(self, question: Question, *, private: bool) -> TurnContext:
+        person = await self._audiences.person(question.team_id, question.user_id)
+        async with self._sessions.tenant(question.team_id) as session:
+            return await ConversationRepository(session).begin_turn(question, person, private=private)
+
+    async def _catch_up(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
+        """Read what the thread held before us, once, and the memberships that have aged."""
+        if not turn.thread_read and not question.opens_thread and not private:
+            turns, files = await self._threads.read_thread(question.team_id, question.channel_id, question.thread_ts)
+            earlier = [turn for turn in turns if (turn.ts or "") < question.ts]
+            async with self._sessions.tenant(question.team_id) as session:
+                await ConversationRepository(session).record_thread(
+                    question.team_id, turn.conversation_id, question.channel_id, earlier
+                )
+                for file in files:
+                    await self._enqueue(session, "ingest", file.file_id, _ids(file))
+            turn = replace(turn, history=tuple(earlier), pending_files=turn.pending_files + len(files))
+        audience = await self._audiences.of(
+            question.team_id, channel_id=question.channel_id, user_id=question.user_id, private=private
+        )
+        return replace(turn, channel_ids=audience.channel_ids)
+
+    async def _wait_for_files(self, question: Question, turn: TurnContext, reply: Reply) -> tuple[str, ...]:
+        """Wait for the thread's files; return the names of those still unread when patience ends."""
+        deadline = time.monotonic() + self._file_wait_s
+        pending, names = turn.pending_files, turn.processing
+        shown = ""
+        while pending and time.monotonic() < deadline:
+            status = f"Reading {_listed(names)} …"
+            if status != shown:
+                await reply.show_status(status)
+                shown = status
+            await asyncio.sleep(_POLL_S)
+            async with self._sessions.tenant(question.team_id) as session:
+                pending, names = await ConversationRepository(session).pending_files(
+                    question.team_id, question.channel_id, question.thread_ts
+                )
+        if not pending:
+            return ()
+        return names or ("a file shared in this thread",)
+
+    async def _write(self, prompt: Prompt, reply: Reply) -> Answer:
+        """Stream the model's text into the reply, then keep what its sources bear out."""
+        text, usage = "", Usage(self._chat.name, 0, 0)
+        if prompt.passages:
+            async for piece in self._chat.stream(prompt):
+                if isinstance(piece, Usage):
+                    usage = piece
+                else:
+                    text += piece
+                    await reply.append(piece)
+        text, citations = renumber(text, prompt.passages, term_weights=prompt.term_weights, permalink=self._permalink)
+        if not citations:
+            return Answer(NOT_FOUND, (), found=False, usage=usage)
+        return Answer(text, tuple(citations), found=True, usage=usage)
+
+
+def is_only_a_greeting(text: str) -> bool:
+    """True when nothing is asked: no letter or digit outside emoji codes."""
+    return not any(character.isalnum() for character in _EMOJI.sub("", text))
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    if not names:
+        return "the files in this thread"
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+
+
+def _ids(file: SharedFile) -> dict[str, str]:
+    """Return what an ingest job needs to know of a file."""
+    return {
+        "team_id": file.team_id,
+        "file_id": file.file_id,
+        "channel_id": file.channel_id,
+        "message_ts": file.message_ts,
+        "thread_ts": file.thread_ts,
+    }
+
+
+def _log(answer: Answer, result: SearchResult, latency_ms: int) -> None:
+    log.info(
+        "question.answered",
+        found=answer.found,
+        passages=len(result.passages),
+        citations=len(answer.citations),
+        model=answer.usage.model,
+        prompt_tokens=answer.usage.prompt_tokens,
+        completion_tokens=answer.usage.completion_tokens,
+        duration_ms=latency_ms,
+    )

@@ -1,0 +1,68 @@
+"""Who may read what, kept true by asking Slack again when what we know has aged."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import structlog
+
+from bot.db.engine import Sessions
+from bot.errors import NotFound
+from bot.repositories.channels import ChannelRepository
+from bot.services.ports import Directory
+from bot.values import Audience, Person
+
+log = structlog.get_logger()
+
+
+class AudienceService:
+    """Says which channels' documents may be used in an answer."""
+
+    def __init__(self, sessions: Sessions, directory: Directory, *, max_age_s: float) -> None:
+        self._sessions = sessions
+        self._directory = directory
+        self._max_age_s = max_age_s
+
+    async def person(self, team_id: str, user_id: str) -> Person:
+        """Return who this is, by Slack's word. Raises NotFound, ServiceUnavailable."""
+        return await self._directory.person(team_id, user_id)
+
+    async def refresh(self, team_id: str, channel_ids: Iterable[str]) -> None:
+        """Read these channels and their members anew; one that Slack doesn't show us any more is forgotten.
+
+        Raises ServiceUnavailable: what may not be read is then not known, and nothing should be.
+        """
+        await asyncio.gather(*(self._refresh_one(team_id, channel_id) for channel_id in channel_ids))
+
+    async def _refresh_one(self, team_id: str, channel_id: str) -> None:
+        try:
+            channel = await self._directory.channel(team_id, channel_id)
+        except NotFound:
+            log.info("channel.lost", channel_id=channel_id)
+            async with self._sessions.tenant(team_id) as session:
+                await ChannelRepository(session).delete(team_id, channel_id)
+            return
+        async with self._sessions.tenant(team_id) as session:
+            await ChannelRepository(session).record_channel(team_id, channel)
+
+    async def of(self, team_id: str, *, channel_id: str, user_id: str, private: bool) -> Audience:
+        """Return what an answer to `user_id` in this channel may use; `private` when nobody else will see it.
+
+        Raises ServiceUnavailable when what is known is too old and Slack can't be asked.
+        """
+        audience = await self._known(team_id, channel_id=channel_id, user_id=user_id, private=private)
+        async with self._sessions.tenant(team_id) as session:
+            stale = await ChannelRepository(session).list_stale(
+                team_id, audience.channel_ids, max_age_s=self._max_age_s
+            )
+        if not stale:
+            return audience
+        await self.refresh(team_id, stale)
+        return await self._known(team_id, channel_id=channel_id, user_id=user_id, private=private)
+
+    async def _known(self, team_id: str, *, channel_id: str, user_id: str, private: bool) -> Audience:
+        async with self._sessions.tenant(team_id) as session:
+            return await ChannelRepository(session).get_audience(
+                team_id, channel_id=channel_id, slack_user_id=user_id, private=private
+            )

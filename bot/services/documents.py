@@ -1,0 +1,197 @@
+"""What people do with documents: share, list, look at, delete, try again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from bot.db.engine import Sessions
+from bot.db.models import Document, User
+from bot.errors import Forbidden, InvalidRequest, NotFound, UnreadableFile
+from bot.repositories.channels import ChannelRepository
+from bot.repositories.documents import DocumentRepository
+from bot.repositories.tombstones import TombstoneRepository
+from bot.repositories.users import UserRepository
+from bot.services.audience import AudienceService
+from bot.services.ingest import IngestService, Progress, Upload
+from bot.services.ports import Enqueue, FileSource
+from bot.values import Audience, DocumentStatus, IngestOutcome, Share, SharedFile, new_id
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentView:
+    """A document as a person sees it."""
+
+    id: UUID
+    filename: str
+    status: DocumentStatus
+    error: str | None
+    file_type: str | None
+    size_bytes: int
+    version: int
+    created_at: datetime
+    uploader: str | None
+    channel_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """One page of a list, newest first; `after` continues it, None at its end."""
+
+    documents: tuple[DocumentView, ...]
+    after: UUID | None
+
+
+class DocumentService:
+    """Keeps what a team shares."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        ingest: IngestService,
+        audiences: AudienceService,
+        files: FileSource,
+        enqueue: Enqueue,
+        *,
+        max_file_bytes: int,
+    ) -> None:
+        self._sessions = sessions
+        self._ingest = ingest
+        self._audiences = audiences
+        self._files = files
+        self._enqueue = enqueue
+        self._max_file_bytes = max_file_bytes
+
+    async def ingest_shared(self, file: SharedFile) -> IngestOutcome | None:
+        """Read a file shared in Slack; None when it was deleted meanwhile.
+
+        Raises ServiceUnavailable when Slack, the model or the database doesn't answer: try again later.
+        """
+        person = await self._audiences.person(file.team_id, file.user_id)
+        await self._audiences.refresh(file.team_id, [file.channel_id])
+        async with self._sessions.tenant(file.team_id) as session:
+            if await TombstoneRepository(session).is_gone(file.team_id, "file", file.file_id):
+                return None
+            uploader_id = await UserRepository(session).record_person(file.team_id, person)
+        share = Share(file.channel_id, uploader_id, file.file_id, file.message_ts, file.thread_ts)
+        try:
+            data = await self._files.fetch(file, max_bytes=self._max_file_bytes)
+        except UnreadableFile as error:
+            log.info("document.rejected", file_id=file.file_id, reason=str(error))
+            return await self._ingest.reject(Upload(file.team_id, file.filename, b"", share), error.user_message)
+        return await self._ingest.ingest(Upload(file.team_id, file.filename, data, share))
+
+    async def ingest_upload(
+        self,
+        team_id: str,
+        user_id: UUID,
+        filename: str,
+        data: bytes,
+        *,
+        channel_id: str | None = None,
+        progress: Progress | None = None,
+    ) -> IngestOutcome:
+        """Read a file that came past Slack into a channel, or else into its owner's personal place."""
+        async with self._sessions.tenant(team_id) as session:
+            channels = ChannelRepository(session)
+            if channel_id is None:
+                channel_id = await channels.record_personal(team_id, user_id)
+            elif await channels.get(team_id, channel_id) is None:
+                raise NotFound(channel_id, user_message=f"I don't know a channel {channel_id}.")
+        upload = Upload(team_id, filename, data, Share(channel_id, user_id))
+        return await self._ingest.ingest(upload, progress=progress)
+
+    async def list(
+        self, audience: Audience, *, status: DocumentStatus | None = None, after: UUID | None = None, limit: int = 10
+    ) -> DocumentPage:
+        """Return the documents that may be seen here, newest first."""
+        async with self._sessions.tenant(audience.team_id) as session:
+            rows = await DocumentRepository(session).list_recent(
+                audience.team_id, audience=audience, status=status, after=after, limit=limit + 1
+            )
+        views = tuple(_view(row) for row in rows[:limit])
+        return DocumentPage(views, after=views[-1].id if len(rows) > limit else None)
+
+    async def get(self, audience: Audience, document_id: UUID) -> DocumentView:
+        """Return one document. Raises NotFound when it isn't there for this audience."""
+        async with self._sessions.tenant(audience.team_id) as session:
+            return _view(await self._visible(DocumentRepository(session), audience, document_id))
+
+    async def delete(self, audience: Audience, document_id: UUID, *, user_id: UUID, is_admin: bool) -> str:
+        """Delete a document everywhere, for its uploader or an admin; return its filename.
+
+        Raises NotFound when the asker can't see it, Forbidden when it is another's.
+        """
+        async with self._sessions.tenant(audience.team_id) as session:
+            documents = DocumentRepository(session)
+            document = await self._visible(documents, audience, document_id)
+            if not is_admin and document.uploader_id != user_id:
+                message = "Only the person who shared a document, or an admin, can delete it."
+                raise Forbidden("not the uploader", user_message=message)
+            await documents.delete(audience.team_id, document_id)
+        log.info("document.deleted", document_id=str(document_id))
+        return document.filename
+
+    async def retry(self, audience: Audience, document_id: UUID) -> str:
+        """Read a document in error once more, later; return its filename."""
+        async with self._sessions.tenant(audience.team_id) as session:
+            document = await self._visible(DocumentRepository(session), audience, document_id)
+            if document.status == DocumentStatus.READY:
+                raise InvalidRequest("ready", user_message=f"{document.filename} is read already.")
+            share = next((s for s in document.shares if s.file_id and s.channel_id in audience.channel_ids), None)
+            if share is None:
+                message = f"I don't keep files: please upload {document.filename} again."
+                raise InvalidRequest("no Slack file", user_message=message)
+            ids = {
+                "team_id": audience.team_id,
+                "file_id": share.file_id,
+                "channel_id": share.channel_id,
+                "message_ts": share.message_ts,
+                "thread_ts": share.thread_ts,
+            }
+            await self._enqueue(session, "ingest", f"{share.file_id}:{new_id()}", ids)
+        return document.filename
+
+    async def forget_file(self, team_id: str, file_id: str) -> int:
+        """Take a deleted Slack file's shares away, and with the last share the document; return how many went."""
+        async with self._sessions.tenant(team_id) as session:
+            count = await DocumentRepository(session).delete_shares_of_file(team_id, file_id)
+        log.info("file.forgotten", file_id=file_id, documents=count)
+        return count
+
+    async def viewer(self, team_id: str, slack_user_id: str) -> User:
+        """Return the asker's own row, made when it isn't there."""
+        person = await self._audiences.person(team_id, slack_user_id)
+        async with self._sessions.tenant(team_id) as session:
+            users = UserRepository(session)
+            await users.record_person(team_id, person)
+            user = await users.get_by(team_id, slack_user_id=slack_user_id)
+        if user is None:
+            raise NotFound(slack_user_id)
+        return user
+
+    async def _visible(self, documents: DocumentRepository, audience: Audience, document_id: UUID) -> Document:
+        document = await documents.get_for(audience.team_id, document_id, audience)
+        if document is None:
+            raise NotFound(str(document_id), user_message="I don't know that document, or you can't see it here.")
+        return document
+
+
+def _view(row: Document) -> DocumentView:
+    return DocumentView(
+        id=row.id,
+        filename=row.filename,
+        status=DocumentStatus(row.status),
+        error=row.error,
+        file_type=row.file_type,
+        size_bytes=row.file_size,
+        version=row.version,
+        created_at=row.created_at,
+        uploader=row.uploader.name if row.uploader else None,
+        channel_ids=tuple(share.channel_id for share in row.shares),
+    )

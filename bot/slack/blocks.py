@@ -1,0 +1,124 @@
+"""Blocks, built by us alone. Foreign text stands in `rich_text` elements, which Slack never parses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bot.text.mrkdwn import escape, inert_markdown
+from bot.values import Answer, Citation, DocumentStatus, IngestOutcome, Passage
+
+Block = dict[str, Any]
+
+QUOTE_LIMIT = 600
+MARKDOWN_LIMIT = 11_500
+"""Slack refuses about 13,200 characters of Markdown in one message, and documents 12,000."""
+
+
+def literal(text: str, **style: bool) -> Block:
+    """Return text that Slack shows as it is."""
+    element: Block = {"type": "text", "text": text}
+    return {**element, "style": style} if style else element
+
+
+def section(*elements: Block) -> Block:
+    """Return a line of rich text."""
+    return {"type": "rich_text_section", "elements": list(elements)}
+
+
+def quote(*elements: Block) -> Block:
+    """Return a quotation in rich text."""
+    return {"type": "rich_text_quote", "elements": list(elements)}
+
+
+def rich_text(*parts: Block) -> Block:
+    """Return a rich text block."""
+    return {"type": "rich_text", "elements": list(parts)}
+
+
+def context(text: str) -> Block:
+    """Return a small grey line."""
+    return {"type": "context", "elements": [{"type": "plain_text", "text": _cut(text, 2000), "emoji": False}]}
+
+
+def button(label: str, action_id: str, value: str, *, style: str | None = None) -> Block:
+    """Return a button; `value` comes back with the click."""
+    block: Block = {
+        "type": "button",
+        "text": {"type": "plain_text", "text": _cut(label, 75), "emoji": False},
+        "action_id": action_id,
+        "value": value,
+    }
+    return {**block, "style": style} if style else block
+
+
+def actions(*buttons: Block) -> Block:
+    """Return a row of buttons."""
+    return {"type": "actions", "elements": list(buttons)}
+
+
+def answer_blocks(answer: Answer, *, question_ref: str) -> list[Block]:
+    """Return what stands under an answer's text: numbered sources, unread files, and a way on when nothing was found."""
+    blocks = source_blocks(answer.citations)
+    if answer.unread:
+        blocks.append(context(f"Not read yet, so not used here: {', '.join(answer.unread)}"))
+    if not answer.found:
+        blocks.append(actions(button("Show me the nearest passages", "nearest_passages", question_ref)))
+    return blocks
+
+
+def source_blocks(citations: Sequence[Citation]) -> list[Block]:
+    """Return the numbered sources: file, page, the quoted words, and a link to the message that shared it."""
+    parts: list[Block] = []
+    for citation in citations[:20]:
+        parts.append(section(*_source_line(f"[{citation.number}] ", citation)))
+        parts.append(quote(literal(_cut(citation.quote, QUOTE_LIMIT))))
+    return [rich_text(*parts)] if parts else []
+
+
+def _source_line(prefix: str, citation: Citation) -> list[Block]:
+    place = citation.filename if citation.page is None else f"{citation.filename}, page {citation.page}"
+    if citation.permalink is None:
+        return [literal(prefix), literal(place, bold=True)]
+    return [literal(prefix), {"type": "link", "url": citation.permalink, "text": place, "style": {"bold": True}}]
+
+
+def message_blocks(text: str, blocks: Sequence[Block]) -> list[Block]:
+    """Return a whole answer as blocks: its text, then what stands under it."""
+    return [{"type": "markdown", "text": inert_markdown(_cut(text, MARKDOWN_LIMIT))}, *blocks]
+
+
+def passage_blocks(passages: Sequence[Passage], *, first: int = 1) -> list[Block]:
+    """Return passages with their places, numbered from `first`."""
+    parts: list[Block] = []
+    for number, passage in enumerate(passages, first):
+        place = passage.filename if passage.page is None else f"{passage.filename}, page {passage.page}"
+        heading = f" · {passage.heading}" if passage.heading else ""
+        parts.append(section(literal(f"{number}. "), literal(place, bold=True), literal(heading)))
+        parts.append(quote(literal(_cut(passage.text.strip(), QUOTE_LIMIT))))
+    return [rich_text(*parts)] if parts else []
+
+
+def pager(action_id: str, *, forward: dict[str, Any] | None, label: str = "Next") -> list[Block]:
+    """Return a button to the next page, or nothing at the end; `forward` is what the handler needs to go on."""
+    if forward is None:
+        return []
+    return [actions(button(label, action_id, json.dumps(forward)))]
+
+
+def receipt_text(outcomes: Sequence[IngestOutcome]) -> str:
+    """Return what became of a message's files, a line each, as mrkdwn."""
+    return "\n".join(_receipt_line(outcome) for outcome in outcomes)
+
+
+def _receipt_line(outcome: IngestOutcome) -> str:
+    name = escape(outcome.filename)
+    if outcome.status == DocumentStatus.ERROR:
+        return f":warning: *{name}*: {escape(outcome.error or 'I could not read it.')}"
+    version = f", version {outcome.version}" if outcome.version > 1 else ""
+    return f":white_check_mark: *{name}*: read{version}. Ask me about it here."
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,155 @@
+"""Who and what is in the workspace, asked of Slack, and threads that began without us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.slack.client import ask
+from bot.text.mrkdwn import mentioned_ids, plain_from
+from bot.values import Channel, ChannelKind, Person, Role, SharedFile, Turn, UserKind
+
+PAGE = 200
+THREAD_LIMIT = 1000
+"""Messages of a thread that are read at most, its newest."""
+
+
+class SlackDirectory:
+    """People and channels, by Slack's word. A person's description is kept for `max_age_s`."""
+
+    def __init__(self, client: AsyncWebClient, *, max_age_s: float) -> None:
+        self._client = client
+        self._max_age_s = max_age_s
+        self._people: dict[tuple[str, str], tuple[float, Person]] = {}
+
+    async def person(self, team_id: str, user_id: str) -> Person:
+        """Return the person. Raises NotFound, ServiceUnavailable."""
+        known = self._people.get((team_id, user_id))
+        if known and time.monotonic() - known[0] < self._max_age_s:
+            return known[1]
+        response = await ask(self._client.users_info(user=user_id))
+        person = person_from(response["user"], team_id=team_id)
+        self._people[team_id, user_id] = (time.monotonic(), person)
+        return person
+
+    async def channel(self, team_id: str, channel_id: str) -> Channel:
+        """Return the channel with its members, outsiders found among them. Raises NotFound, ServiceUnavailable."""
+        info = (await ask(self._client.conversations_info(channel=channel_id)))["channel"]
+        kind = kind_of(info)
+        if kind is ChannelKind.IM:
+            members = [info["user"]] if info.get("user") else []
+        else:
+            members = [member async for member in self._members(channel_id)]
+        outside = bool(info.get("is_ext_shared") or info.get("is_pending_ext_shared") or info.get("is_org_shared"))
+        outside = outside or any([(await self.person(team_id, m)).kind is not UserKind.MEMBER for m in members])
+        return Channel(channel_id, kind, info.get("name") or "", outside, frozenset(members))
+
+    async def names(self, team_id: str, markup: str) -> dict[str, str]:
+        """Return the names of the people a message mentions."""
+        return {user_id: (await self.person(team_id, user_id)).name for user_id in set(mentioned_ids(markup))}
+
+    async def _members(self, channel_id: str) -> AsyncIterator[str]:
+        cursor = None
+        while True:
+            page = await ask(self._client.conversations_members(channel=channel_id, cursor=cursor, limit=PAGE))
+            for member in page["members"]:
+                yield member
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+
+
+class SlackThreads:
+    """Reads threads, page by page."""
+
+    def __init__(self, client: AsyncWebClient, directory: SlackDirectory, *, bot_user_id: str) -> None:
+        self._client = client
+        self._directory = directory
+        self._bot_user_id = bot_user_id
+
+    async def read_thread(self, team_id: str, channel_id: str, thread_ts: str) -> tuple[list[Turn], list[SharedFile]]:
+        """Return a thread's messages, oldest first, as plain text with names, and the files shared in it."""
+        turns: list[Turn] = []
+        files: list[SharedFile] = []
+        async for message in self._messages(channel_id, thread_ts):
+            files += [
+                file_from(file, team_id=team_id, channel_id=channel_id, message_ts=message["ts"], thread_ts=thread_ts)
+                for file in message.get("files", [])
+                if message.get("user") and message.get("user") != self._bot_user_id
+            ]
+            if message.get("text"):
+                turns.append(await self._turn(team_id, message))
+        return turns, files
+
+    async def _messages(self, channel_id: str, thread_ts: str) -> AsyncIterator[dict[str, Any]]:
+        cursor, count = None, 0
+        while count < THREAD_LIMIT:
+            page = await ask(
+                self._client.conversations_replies(channel=channel_id, ts=thread_ts, cursor=cursor, limit=PAGE)
+            )
+            for message in page["messages"]:
+                count += 1
+                yield message
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+
+    async def _turn(self, team_id: str, message: dict[str, Any]) -> Turn:
+        text = message["text"]
+        names = {**await self._directory.names(team_id, text), self._bot_user_id: "Recollect"}
+        if message.get("user") == self._bot_user_id:
+            return Turn(Role.ASSISTANT, plain_from(text, names), ts=message["ts"])
+        author = message.get("username") or "somebody"
+        if message.get("user"):
+            author = (await self._directory.person(team_id, message["user"])).name
+        return Turn(Role.USER, plain_from(text, names), author=author, ts=message["ts"])
+
+
+def person_from(user: dict[str, Any], *, team_id: str) -> Person:
+    """Return a person from Slack's user object; whoever isn't surely a full member counts as less."""
+    profile = user.get("profile") or {}
+    if user.get("is_stranger") or user.get("team_id", team_id) != team_id:
+        kind = UserKind.EXTERNAL
+    elif user.get("is_restricted") or user.get("is_ultra_restricted"):
+        kind = UserKind.GUEST
+    else:
+        kind = UserKind.MEMBER
+    name = profile.get("display_name") or user.get("real_name") or profile.get("real_name") or user.get("name")
+    return Person(
+        user["id"],
+        name or user["id"],
+        email=profile.get("email") if kind is UserKind.MEMBER else None,
+        kind=kind,
+        is_admin=bool(user.get("is_admin") or user.get("is_owner")),
+    )
+
+
+def kind_of(channel: dict[str, Any]) -> ChannelKind:
+    """Return what sort of place Slack's channel object describes; private when in doubt."""
+    if channel.get("is_im"):
+        return ChannelKind.IM
+    if channel.get("is_mpim"):
+        return ChannelKind.MPIM
+    if channel.get("is_private", True) or channel.get("is_group"):
+        return ChannelKind.PRIVATE
+    return ChannelKind.PUBLIC
+
+
+def file_from(file: dict[str, Any], *, team_id: str, channel_id: str, message_ts: str, thread_ts: str) -> SharedFile:
+    """Return a file from Slack's file object; stubs carry little more than an id."""
+    return SharedFile(
+        team_id=team_id,
+        file_id=file["id"],
+        filename=file.get("name") or file.get("title") or file["id"],
+        mimetype=file.get("mimetype") or "",
+        size_bytes=int(file.get("size") or 0),
+        channel_id=channel_id,
+        message_ts=message_ts,
+        thread_ts=thread_ts,
+        user_id=file.get("user") or "",
+        url=file.get("url_private_download") or file.get("url_private"),
+        is_external=bool(file.get("is_external")) or file.get("mode") == "external",
+    )
