@@ -1,0 +1,165 @@
+"""A Slack on this machine: one object, one port."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Sequence
+from typing import Self
+
+from aiohttp import web
+
+from bot.playground.call import Backstage
+from bot.playground.delivery import Deliveries
+from bot.playground.events import Events
+from bot.playground.faults import Faults
+from bot.playground.files import Uploads, download
+from bot.playground.hands import Hands
+from bot.playground.http_events import HttpTransport
+from bot.playground.installed import BOT_SCOPES, COMMANDS
+from bot.playground.interactions import Interactions
+from bot.playground.limits import PostLimiter
+from bot.playground.refusal import ApiRefusal
+from bot.playground.sockets import Sockets
+from bot.playground.state import Store
+from bot.playground.watch import Watchers
+from bot.playground.web_api import RecordedCall, Tokens, WebApi
+from bot.playground.workspace import Workspace
+from bot.values import LOCAL_TEAM_ID
+
+MAX_REQUEST_BYTES = 512 * 2**20
+
+
+class LocalSlack(Hands):
+    """A workspace with one app in it, served over HTTP and WebSockets.
+
+    It lives between `start()` and `close()`, or in an `async with`. `port` 0 takes a free one. Users and channels
+    may be added before it starts. `posts_per_second` None lets the app post as fast as it can.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        team_id: str = LOCAL_TEAM_ID,
+        bot_name: str = "Recollect",
+        commands: Sequence[str] = COMMANDS,
+        scopes: Sequence[str] = tuple(BOT_SCOPES),
+        posts_per_second: float | None = 1.0,
+        post_burst: int = 1,
+    ) -> None:
+        store = Store(team_id=team_id, bot_name=bot_name)
+        events, watchers = Events(store), Watchers()
+        self.sockets = Sockets(store)
+        deliveries = Deliveries(store, events, self.sockets)
+        workspace = Workspace(store, events, deliveries, watchers)
+        super().__init__(workspace, Interactions(workspace), commands=commands)
+        self.tokens = Tokens(f"xoxb-{secrets.token_hex(12)}", f"xapp-{secrets.token_hex(12)}", secrets.token_hex(16))
+        self.faults = Faults()
+        self.limiter = PostLimiter(posts_per_second, burst=post_burst)
+        self.scopes = set(scopes)
+        self._uploads = Uploads(store)
+        backstage = Backstage(workspace, self.sockets, self._uploads, self.interactions, self.limiter, self.scopes)
+        self.web_api = WebApi(backstage, self.tokens, self.faults)
+        self._host, self._port = host, port
+        self._runner: web.AppRunner | None = None
+        self._http: HttpTransport | None = None
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def url(self) -> str:
+        """Where people open the page; known once started."""
+        return f"{self.store.base_url}/"
+
+    @property
+    def api_url(self) -> str:
+        """What an SDK takes as its base URL, with the slash it needs at the end."""
+        return f"{self.store.base_url}/api/"
+
+    @property
+    def bot_token(self) -> str:
+        """The app's `xoxb-` token."""
+        return self.tokens.bot
+
+    @property
+    def app_token(self) -> str:
+        """The app's `xapp-` token, for Socket Mode."""
+        return self.tokens.app
+
+    @property
+    def signing_secret(self) -> str:
+        """What HTTP deliveries are signed with."""
+        return self.tokens.signing_secret
+
+    @property
+    def calls(self) -> list[RecordedCall]:
+        """Every Web API call that arrived, oldest first."""
+        return self.web_api.calls
+
+    async def start(self) -> Self:
+        """Listen; from here on the addresses are known. Returns itself."""
+        app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+        app.add_routes(self._routes())
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        await site.start()
+        port = self._runner.addresses[0][1]
+        shown = "127.0.0.1" if self._host in ("0.0.0.0", "::") else self._host  # noqa: S104 - compared, not bound
+        self.store.base_url = f"http://{shown}:{port}"
+        return self
+
+    async def close(self) -> None:
+        """Stop listening and give up what was on its way. Closing twice is nothing."""
+        await self.workspace.deliveries.close()
+        await self.sockets.cut()
+        if self._http is not None:
+            await self._http.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def disable(self, *methods: str) -> None:
+        """Make these Web API methods unknown, as on a server or plan that lacks them."""
+        self.web_api.disabled.update(methods)
+
+    def enable(self, *methods: str) -> None:
+        """Undo `disable`."""
+        self.web_api.disabled.difference_update(methods)
+
+    async def deliver_over_http(self, url: str) -> HttpTransport:
+        """From now on post events, commands and interactions to this URL, signed, instead of Socket Mode."""
+        if self._http is not None:
+            await self._http.close()
+        self._http = HttpTransport(url, self.signing_secret)
+        self.workspace.deliveries.transport = self._http
+        return self._http
+
+    def _routes(self) -> list[web.RouteDef]:
+        return [
+            web.route("*", "/api/{method}", self.web_api.serve),
+            web.get("/link/", self.sockets.serve),
+            web.post("/upload/v1/{ticket}", self._uploads.receive),
+            web.get(r"/files-pri/{team}-{file_id:F\w+}/{name}", self._download),
+            web.get(r"/files-pri/{team}-{file_id:F\w+}/download/{name}", self._download),
+            web.post("/response/{token}", self._serve_response),
+        ]
+
+    async def _download(self, request: web.Request) -> web.Response:
+        return download(request, self.store, bot_token=self.bot_token, may_read="files:read" in self.scopes)
+
+    async def _serve_response(self, request: web.Request) -> web.Response:
+        try:
+            body = json.loads(await request.text())
+            self.interactions.respond_to(request.match_info["token"], body)
+        except ApiRefusal as refusal:
+            return web.json_response(refusal.body(), status=refusal.status if refusal.status != 200 else 400)  # noqa: PLR2004
+        except ValueError:
+            return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
+        return web.Response(text="ok")

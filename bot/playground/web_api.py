@@ -1,0 +1,111 @@
+"""The Web API over HTTP: who calls, what they may, and what is recorded of it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from dataclasses import dataclass, field
+
+import structlog
+from aiohttp import web
+
+from bot.playground.call import Backstage, Call, Method, decoded
+from bot.playground.faults import Faults
+from bot.playground.methods import METHODS
+from bot.playground.refusal import ApiRefusal
+from bot.playground.state import Json
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """One call as it arrived: arguments decoded, the token left out. `error` is None when it was done."""
+
+    method: str
+    args: Json
+    error: str | None = None
+    at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """The secrets an app needs to be this workspace's."""
+
+    bot: str
+    app: str
+    signing_secret: str
+
+
+class WebApi:
+    """Answers POST and GET of /api/METHOD as slack.com does."""
+
+    def __init__(self, backstage: Backstage, tokens: Tokens, faults: Faults) -> None:
+        self._backstage = backstage
+        self._tokens = tokens
+        self._faults = faults
+        self.disabled: set[str] = set()
+        self.calls: list[RecordedCall] = []
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer one call."""
+        name = request.match_info["method"]
+        raw = await _raw_arguments(request)
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ") or str(raw.get("token") or "")
+        args: Json = {}
+        try:
+            args = decoded(raw)
+            body = self._run(name, args, token)
+        except ApiRefusal as refusal:
+            self._record(name, args, refusal.error)
+            return self._reply(refusal.body(), status=refusal.status, headers=refusal.headers)
+        self._record(name, args, None)
+        if self._faults.takes_reply_of(name) and request.transport is not None:
+            request.transport.close()
+        return self._reply({"ok": True, **body})
+
+    def _run(self, name: str, args: Json, token: str) -> Json:
+        if name in self.disabled or name not in METHODS:
+            raise ApiRefusal("unknown_method", req_method=name)
+        method = METHODS[name]
+        self._check_token(method, token)
+        self._faults.check(name)
+        call = Call(args, self._backstage)
+        if method.scope and method.scope != "connections:write":
+            call.need(method.scope)
+        return method.run(call)
+
+    def _check_token(self, method: Method, token: str) -> None:
+        if method.token == "any":  # noqa: S105 - a kind of token, not one
+            return
+        if not token:
+            raise ApiRefusal("not_authed")
+        if token not in (self._tokens.bot, self._tokens.app):
+            raise ApiRefusal("invalid_auth")
+        if token != getattr(self._tokens, method.token):
+            raise ApiRefusal("not_allowed_token_type")
+
+    def _record(self, name: str, args: Json, error: str | None) -> None:
+        self.calls.append(RecordedCall(name, copy.deepcopy(args), error))
+        if error is not None:
+            log.debug("playground.refused", method=name, error=error)
+
+    def _reply(self, body: Json, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+        scopes = ",".join(sorted(self._backstage.scopes))
+        sent = {"x-oauth-scopes": scopes, **(headers or {})}
+        return web.json_response(body, status=status, headers=sent)
+
+
+async def _raw_arguments(request: web.Request) -> Json:
+    """Merge the query, the form and the JSON body of a call: clients use any of them."""
+    args: Json = dict(request.query)
+    if request.content_type == "application/json":
+        try:
+            body = json.loads(await request.text() or "{}")
+        except ValueError:
+            body = {}
+        args |= body if isinstance(body, dict) else {}
+    elif request.method == "POST":
+        args |= {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+    return args
