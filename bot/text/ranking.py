@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bot.text import lexical
-from bot.text.sentences import Kind, Span, sentences
+from bot.text.sentences import Kind, Span, reading, sentences
 from bot.values import Passage, TermWeights
 
 OVERLAP, COSINE, PASSAGE, PREVIOUS, CUE, BIGRAM = 0.5, 0.5, 1.0, 0.3, 0.1, 0.2
@@ -69,12 +69,12 @@ def candidates(question: str, passages: Sequence[Passage], *, term_weights: Term
 
 def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]:
     spans = sentences(passage.text)
-    readings = [_reading(passage.text, span) for span in spans]
+    readings = [reading(passage.text, span) for span in spans]
     stems = [lexical.terms(reading) for reading in readings]
     found = []
-    for position, (span, reading) in enumerate(zip(spans, readings, strict=True)):
+    for position, (span, sentence) in enumerate(zip(spans, readings, strict=True)):
         own = set(stems[position])
-        if span.kind is Kind.HEADING or reading.endswith("?") or own <= asked.terms:
+        if span.kind is Kind.HEADING or sentence.endswith("?") or own <= asked.terms:
             continue
         before = set(stems[position - 1]) if position else set()
         above = set(lexical.terms(f"{span.context} {passage.heading or ''}"))
@@ -83,30 +83,15 @@ def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]
                 number=number,
                 position=position,
                 span=span,
-                reading=reading,
+                reading=sentence,
                 overlap=asked.share(own),
                 previous=asked.share((before | above) - own),
                 bigram=asked.bigram_share(stems[position]),
-                cue=asked.cue(reading),
+                cue=asked.cue(sentence),
                 passage_score=passage.score,
             )
         )
     return found
-
-
-def _reading(text: str, span: Span) -> str:
-    piece = " ".join(text[span.start : span.end].split())
-    if span.kind is not Kind.ROW:
-        return piece
-    cells = _cells(piece)
-    names = _cells(span.context)
-    if len(names) != len(cells):
-        return ", ".join(cells)
-    return ", ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True))
-
-
-def _cells(row: str) -> list[str]:
-    return [cell.strip() for cell in row.strip().strip("|").split("|")]
 
 
 _NUMBER_CUE = re.compile(

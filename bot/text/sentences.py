@@ -40,6 +40,7 @@ class _Line(NamedTuple):
 
 _HEADING = re.compile(r"#{1,6}\s+\S")
 _ITEM = re.compile(r"\s*(?:[-*+•‣▪–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
+_BULLET = re.compile(r"^[-*+•‣▪–]\s+")
 _ROW = re.compile(r"\s*\|.*\|\s*$")
 _RULE = re.compile(r"\s*(?:\|?\s*:?-{3,}:?\s*(?:\|\s*:?-{3,}:?\s*)*\|?|[-*_=]{3,})\s*$")
 _RECORD = re.compile(r"\S.*:\s*$")
@@ -47,9 +48,7 @@ _INDENTED = re.compile(r"\s+\S")
 _CLOSED = re.compile(r"[.!?…:;。！？][\"'”’)\]*_]*(?:\s?\[\d{1,2}\])*\s*$")  # full-width stops are meant
 
 # A stop, what closes with it, reference marks such as [1], then a space and no lower-case letter; or a full-width stop.
-_STOP = re.compile(
-    r"[.!?…]+[\"'”’)\]*_]*(?:\s?\[\d{1,2}\])*(?=\s+[^\sa-z])|[。！？]+[”’」』）]*"
-)
+_STOP = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?:\s?\[\d{1,2}\])*(?=\s+[^\sa-z])|[。！？]+[”’」』）]*")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\"'“‘])(?:[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mrs?|Ms|Dr|Prof|St|Jr|Sr|Gen|Col|Lt|Capt|Sen|Rep|Rev|Hon|"
     r"Nos?|Fig|Figs|Eq|Sec|Ch|Vol|pp?|ed|eds|al|vs?|cf|etc|approx|ca|c|est|dept|ext|tel|Inc|Ltd|Co|Corp|Mt|"
@@ -65,6 +64,23 @@ def sentences(text: str) -> list[Span]:
     Line breaks inside a paragraph (PDFs break each line) don't end a sentence, unless the line is clearly short.
     """
     return list(_split(text))
+
+
+def reading(text: str, span: Span) -> str:
+    """Return a span as one reads it aloud: on one line, a table's row as `name: cell` pairs, no bullet."""
+    piece = " ".join(text[span.start : span.end].split())
+    if span.kind is Kind.ITEM:
+        return _BULLET.sub("", piece)
+    if span.kind is not Kind.ROW:
+        return piece
+    cells, names = _cells(piece), _cells(span.context)
+    if len(names) != len(cells):
+        names = [""] * len(cells)
+    return ", ".join(f"{name}: {cell}" if name else cell for name, cell in zip(names, cells, strict=True) if cell)
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]
 
 
 def _split(text: str) -> Iterator[Span]:
