@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -30,10 +30,12 @@ class Hands(Waiting):
     Whatever Slack's own client wouldn't let a person do raises InvalidRequest, NotFound or Forbidden.
     """
 
-    def __init__(self, workspace: Workspace, interactions: Interactions, *, commands: Sequence[str]) -> None:
+    def __init__(
+        self, workspace: Workspace, interactions: Interactions, *, commands: Mapping[str, str] | Sequence[str]
+    ) -> None:
         super().__init__(workspace)
         self.interactions = interactions
-        self.commands = set(commands)
+        self.commands = dict(commands) if isinstance(commands, Mapping) else dict.fromkeys(commands, "")
 
     def add_user(
         self, name: str, *, email: str | None = None, kind: UserKind | str = UserKind.MEMBER, is_admin: bool = False

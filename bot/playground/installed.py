@@ -18,4 +18,9 @@ SUBSCRIPTIONS = frozenset(
     }
 )
 
-COMMANDS = ("/ask", "/find", "/docs")
+COMMANDS = {
+    "/ask": "[question] Ask; only you see the answer",
+    "/find": "[words] Search what was shared",
+    "/docs": "list | show | delete | retry | help",
+}
+"""The app's slash commands, each with what its composer shows beside it."""

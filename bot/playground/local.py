@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from bot.playground.http_events import HttpTransport
 from bot.playground.installed import BOT_SCOPES, COMMANDS
 from bot.playground.interactions import Interactions
 from bot.playground.limits import PostLimiter
+from bot.playground.page import LOOPBACK, Page
 from bot.playground.refusal import ApiRefusal
 from bot.playground.sockets import Sockets
 from bot.playground.state import Store
@@ -44,14 +45,14 @@ class LocalSlack(Hands):
         port: int = 0,
         team_id: str = LOCAL_TEAM_ID,
         bot_name: str = "Recollect",
-        commands: Sequence[str] = COMMANDS,
+        commands: Mapping[str, str] | Sequence[str] = COMMANDS,
         scopes: Sequence[str] = tuple(BOT_SCOPES),
         posts_per_second: float | None = 1.0,
         post_burst: int = 1,
     ) -> None:
         store = Store(team_id=team_id, bot_name=bot_name)
         events, watchers = Events(store), Watchers()
-        self.sockets = Sockets(store)
+        self.sockets = Sockets(store, on_change=lambda count: watchers.tell("app", connected=count > 0))
         deliveries = Deliveries(store, events, self.sockets)
         workspace = Workspace(store, events, deliveries, watchers)
         super().__init__(workspace, Interactions(workspace), commands=commands)
@@ -63,6 +64,7 @@ class LocalSlack(Hands):
         backstage = Backstage(workspace, self.sockets, self._uploads, self.interactions, self.limiter, self.scopes)
         self.web_api = WebApi(backstage, self.tokens, self.faults)
         self._host, self._port = host, port
+        self._page = Page(self, is_connected=self._is_connected, loopback_only=host in LOOPBACK)
         self._runner: web.AppRunner | None = None
         self._http: HttpTransport | None = None
 
@@ -119,6 +121,7 @@ class LocalSlack(Hands):
         """Stop listening and give up what was on its way. Closing twice is nothing."""
         await self.workspace.deliveries.close()
         await self.sockets.cut()
+        await self._page.close()
         if self._http is not None:
             await self._http.close()
         if self._runner is not None:
@@ -149,7 +152,11 @@ class LocalSlack(Hands):
             web.get(r"/files-pri/{team}-{file_id:F\w+}/{name}", self._download),
             web.get(r"/files-pri/{team}-{file_id:F\w+}/download/{name}", self._download),
             web.post("/response/{token}", self._serve_response),
+            *self._page.routes(),
         ]
+
+    def _is_connected(self) -> bool:
+        return self._http is not None or self.sockets.connection_count > 0
 
     async def _download(self, request: web.Request) -> web.Response:
         return download(request, self.store, bot_token=self.bot_token, may_read="files:read" in self.scopes)

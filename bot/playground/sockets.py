@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections.abc import Callable
 from uuid import uuid4
 
 from aiohttp import WSMsgType, web
@@ -21,8 +22,9 @@ class Sockets:
     An event goes to any one of them, in turn. Without a connection it waits `ack_timeout_s` for one.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, on_change: Callable[[int], None]) -> None:
         self._store = store
+        self._on_change = on_change
         self._tickets: set[str] = set()
         self._open: list[web.WebSocketResponse] = []
         self._waiting: dict[str, asyncio.Future[Json | None]] = {}
@@ -118,6 +120,7 @@ class Sockets:
                 "connection_info": {"app_id": self._store.app_id},
             }
         )
+        self._on_change(len(self._open))
         async with self._connected:
             self._connected.notify_all()
 
@@ -139,6 +142,7 @@ class Sockets:
     def _drop(self, socket: web.WebSocketResponse) -> None:
         if socket in self._open:
             self._open.remove(socket)
+            self._on_change(len(self._open))
 
     def _debug_info(self) -> Json:
         return {"host": "playground", "build_number": 1, "approximate_connection_time": 18_060}
