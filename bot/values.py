@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 from uuid import UUID
@@ -235,6 +236,27 @@ class Turn:
     text: str
     author: str | None = None
     ts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """What one question needs to be answered, read in one statement.
+
+    `history` is the thread before the question, oldest first. `channel_ids` is the audience; of these,
+    `stale_channel_ids` were read from Slack too long ago (or never). `pending_files` counts the thread's files not yet
+    read, `processing` names those known by name. Without an `embedding_model_id` nothing was ever stored.
+    """
+
+    user_id: UUID
+    conversation_id: UUID
+    history: tuple[Turn, ...]
+    thread_read: bool
+    channel_ids: frozenset[str]
+    channel_synced_at: datetime | None = None
+    stale_channel_ids: frozenset[str] = frozenset()
+    embedding_model_id: ModelId | None = None
+    pending_files: int = 0
+    processing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

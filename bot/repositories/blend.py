@@ -1,0 +1,154 @@
+"""Search in one statement: BM25 and cosine over every row the audience may read, blended.
+
+score = w · BM25 / Σ idf·qtf·(k1 + 1) + (1 − w) · cosine. The divisor is the most that this query could get, so that
+scores compare across queries, and one number serves as rank and as floor. The statement is exact: it scores every
+visible row. Why so, and its measurements: docs/decisions/0003-extractive-answers.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, RowMapping, text
+
+from bot.db.types import LEXICAL_DIMENSIONS, pack_halfvec
+from bot.text.lexical import K1, LEXICAL_VERSION
+from bot.values import Audience, ModelId, Passage, SearchResult, Vector
+
+MAX_QUERY_TERMS = 1_000
+"""A query keeps its most frequent terms; pgvector takes 16,000 at most."""
+
+VISIBLE = """
+    e.team_id = :team AND e.model_id = :model
+    AND e.document_id = ANY(ARRAY(
+        SELECT s.document_id FROM document_shares s
+         WHERE s.team_id = :team AND s.channel_id = ANY(CAST(:channels AS text[]))
+           AND (CAST(:documents AS uuid[]) IS NULL OR s.document_id = ANY(CAST(:documents AS uuid[])))))"""
+"""Chooses rows of chunk_embeddings as `e`: what an audience may read, by one model's vectors."""
+
+PASSAGE = """
+    c.id AS chunk_id, c.document_id, d.filename, c.content, c.char_start, c.char_end, c.page, c.heading,
+    s.channel_id, s.message_ts, s.thread_ts"""
+
+PASSAGE_SOURCES = """
+    JOIN document_chunks c ON c.team_id = :team AND c.id = found.chunk_id
+    JOIN documents d ON d.team_id = :team AND d.id = c.document_id
+    JOIN LATERAL (
+        SELECT channel_id, message_ts, thread_ts FROM document_shares
+         WHERE team_id = :team AND document_id = c.document_id AND channel_id = ANY(CAST(:channels AS text[]))
+         ORDER BY channel_id <> CAST(:prefer AS text), message_ts IS NULL, id LIMIT 1) s ON true"""
+"""Fetches what a person sees of rows `found (chunk_id)`, with one share that the audience may know of."""
+
+SEARCH = text(f"""
+WITH asked AS MATERIALIZED (
+    SELECT q.term, q.qtf, ln(1 + (n.chunks - df.chunks + .5) / (df.chunks + .5)) AS idf
+      FROM unnest(CAST(:terms AS integer[]), CAST(:counts AS integer[])) AS q (term, qtf)
+     CROSS JOIN (SELECT coalesce(sum(chunk_count), 0) AS chunks FROM term_statistics
+                  WHERE team_id = :team AND lexical_version = :version AND term = 0) AS all_chunks
+      LEFT JOIN term_statistics t ON t.team_id = :team AND t.lexical_version = :version AND t.term = q.term
+     CROSS JOIN LATERAL (SELECT coalesce(t.chunk_count, 0) AS chunks) AS df
+     CROSS JOIN LATERAL (SELECT greatest(all_chunks.chunks, df.chunks) AS chunks) AS n
+), ceiling AS MATERIALIZED (
+    SELECT sum(idf * qtf * CAST(:k1 AS double precision) + idf * qtf) AS most FROM asked
+), query AS MATERIALIZED (
+    SELECT CAST('{{' || coalesce(string_agg(term || ':' || CAST(idf * qtf / most AS real), ',' ORDER BY term), '')
+                || '}}/{LEXICAL_DIMENSIONS}' AS sparsevec) AS lexical
+      FROM asked CROSS JOIN ceiling
+), found AS MATERIALIZED (
+    SELECT chunk_id, cosine, lexical,
+           CAST(:weight AS double precision) * lexical + (1 - CAST(:weight AS double precision)) * cosine AS score
+      FROM (SELECT e.chunk_id,
+                   coalesce(-(e.embedding <#> CAST(:vector AS halfvec)), 0) AS cosine,
+                   CASE e.lexical_version WHEN :version
+                        THEN -(e.lexical <#> (SELECT lexical FROM query)) ELSE 0 END AS lexical
+              FROM chunk_embeddings e WHERE {VISIBLE}
+            OFFSET 0) AS scored  -- so that each score is computed once
+     ORDER BY score DESC, chunk_id
+     LIMIT :limit
+)
+SELECT (SELECT json_object_agg(term, idf) FROM asked) AS term_weights,
+       found.cosine, found.lexical, found.score, {PASSAGE}
+  FROM found {PASSAGE_SOURCES}
+ ORDER BY found.score DESC, found.chunk_id
+""")
+
+
+def search_parameters(
+    audience: Audience,
+    model_id: ModelId,
+    query_terms: Mapping[int, int],
+    vector: Vector | None,
+    *,
+    weight: float,
+    limit: int,
+    document_ids: Sequence[UUID] | None,
+    prefer: str | None,
+) -> dict[str, Any]:
+    """Return what `SEARCH` binds. Without a vector the lexical score stands alone."""
+    kept = dict(Counter(query_terms).most_common(MAX_QUERY_TERMS))
+    return {
+        **visible_parameters(audience, model_id, document_ids, prefer=prefer),
+        "terms": list(kept),
+        "counts": list(kept.values()),
+        "version": LEXICAL_VERSION,
+        "k1": K1,
+        "vector": None if vector is None else pack_halfvec(vector),
+        "weight": 1.0 if vector is None else weight,
+        "limit": limit,
+    }
+
+
+def visible_parameters(
+    audience: Audience, model_id: ModelId, document_ids: Sequence[UUID] | None, *, prefer: str | None = None
+) -> dict[str, Any]:
+    """Return what `VISIBLE` and `PASSAGE_SOURCES` bind."""
+    return {
+        "team": audience.team_id,
+        "model": model_id,
+        "channels": sorted(audience.channel_ids),
+        "documents": None if document_ids is None else list(document_ids),
+        "prefer": prefer,
+    }
+
+
+def search_result(rows: Sequence[Row[Any]], *, floor: float) -> SearchResult:
+    """Return the value made from `SEARCH`'s rows."""
+    nearest = tuple(
+        passage_from(
+            row._mapping,  # noqa: SLF001  # the public name of a row's mapping, in spite of its look
+            cosine=min(1.0, row.cosine),
+            lexical=min(1.0, row.lexical),
+            score=min(1.0, row.score),
+        )
+        for row in rows
+    )
+    weights = json.loads(rows[0].term_weights or "{}") if rows else {}
+    return SearchResult(
+        passages=tuple(passage for passage in nearest if passage.score >= floor),
+        nearest=nearest,
+        term_weights={int(term): float(weight) for term, weight in weights.items()},
+    )
+
+
+def passage_from(row: RowMapping, *, cosine: float = 0.0, lexical: float = 0.0, score: float = 0.0) -> Passage:
+    """Return the passage of a row with the columns of `PASSAGE`."""
+    return Passage(
+        chunk_id=row["chunk_id"],
+        document_id=row["document_id"],
+        filename=row["filename"],
+        text=row["content"],
+        char_start=row["char_start"],
+        char_end=row["char_end"],
+        page=row["page"],
+        heading=row["heading"],
+        cosine=cosine,
+        lexical=lexical,
+        score=score,
+        channel_id=row["channel_id"],
+        message_ts=row["message_ts"],
+        thread_ts=row["thread_ts"],
+    )

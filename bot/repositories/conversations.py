@@ -1,0 +1,161 @@
+"""Conversations: one for each thread, with what was said in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Select, Text, any_, delete, literal, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from bot.db.models import Conversation, Message
+from bot.repositories import turns
+from bot.repositories.audience import PUBLIC_MAX_AGE_S
+from bot.repositories.people import person_parameters
+from bot.text.clean import clean, clean_or_none
+from bot.values import Answer, Audience, Person, Question, Turn, TurnContext, new_id
+
+
+class ConversationRepository:
+    """Keeps the conversations of a workspace."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def begin_turn(
+        self,
+        question: Question,
+        person: Person,
+        *,
+        history_limit: int = 20,
+        private: bool = False,
+        max_age_s: float = 60,
+        public_max_age_s: float = PUBLIC_MAX_AGE_S,
+    ) -> TurnContext:
+        """Store the question, with who asked it and its thread, and return what an answer needs: one statement.
+
+        `private`: the asker alone will see the answer. The ages say how long what Slack told of a channel holds.
+        Safe to call twice, at once too: the question is stored once.
+        """
+        parameters = {
+            **person_parameters(question.team_id, person),
+            **turns.begin_parameters(question, history_limit=history_limit, private=private),
+            "max_age_s": max_age_s,
+            "public_max_age_s": public_max_age_s,
+        }
+        for _ in range(2):  # person and thread may each be made by somebody else while the statement runs
+            row = (await self._session.execute(turns.BEGIN, parameters)).mappings().one_or_none()
+            if row is not None:
+                return turns.turn_context(row)
+        return turns.turn_context((await self._session.execute(turns.BEGIN, parameters)).mappings().one())
+
+    async def record_answer(
+        self,
+        question: Question,
+        turn: TurnContext,
+        answer: Answer,
+        *,
+        slack_ts: str | None,
+        latency_ms: int,
+        cost_usd: float | None = None,
+    ) -> UUID | None:
+        """Store an answer, its sources and what it used, in one statement; None when this `slack_ts` has its answer."""
+        parameters = {
+            **turns.answer_parameters(question, turn, answer),
+            "slack_ts": slack_ts,
+            "latency_ms": latency_ms,
+            "cost_usd": cost_usd,
+        }
+        message_id: UUID | None = await self._session.scalar(turns.RECORD_ANSWER, parameters)
+        return message_id
+
+    async def record_thread(self, team_id: str, conversation_id: UUID, channel_id: str, earlier: Sequence[Turn]) -> int:
+        """Store what a thread held before us and note that it was read; return how many messages were new.
+
+        Messages without a ts are left out: nothing would tell them apart the next time.
+        """
+        dated = [turn for turn in earlier if turn.ts is not None]
+        parameters: dict[str, Any] = {
+            "team": team_id,
+            "conversation": conversation_id,
+            "channel": channel_id,
+            "ids": [new_id() for _ in dated],
+            "slack_ts": [turn.ts for turn in dated],
+            "authors": [clean_or_none(turn.author) for turn in dated],
+            "roles": [str(turn.role) for turn in dated],
+            "contents": [clean(turn.text) for turn in dated],
+        }
+        return (await self._session.execute(turns.RECORD_THREAD, parameters)).scalar_one()  # type: ignore[no-any-return]
+
+    async def record_thread_root(
+        self, team_id: str, channel_id: str, thread_ts: str, *, started_by: UUID | None = None
+    ) -> UUID:
+        """Return the conversation of a thread, made when it isn't there. Safe to call twice at once."""
+        parameters = {
+            "team": team_id,
+            "new_conversation_id": new_id(),
+            "channel": channel_id,
+            "thread_ts": thread_ts,
+            "starter": started_by,
+            "opens_thread": False,
+        }
+        conversation_id: UUID | None = await self._session.scalar(_RECORD_ROOT, parameters)
+        if conversation_id is None:  # made by another transaction meanwhile: now it shows
+            conversation_id = (await self._session.execute(_RECORD_ROOT, parameters)).scalar_one()
+        return conversation_id
+
+    async def pending_files(self, team_id: str, channel_id: str, thread_ts: str) -> tuple[int, tuple[str, ...]]:
+        """Return how many files of a thread are still to be read, and the names of those known by name."""
+        parameters = {"team": team_id, "channel": channel_id, "thread_ts": thread_ts}
+        row = (await self._session.execute(text(f"SELECT {turns.PENDING_FILES}"), parameters)).one()
+        return row.pending_files, tuple(row.processing)
+
+    async def get(self, team_id: str, conversation_id: UUID) -> Conversation | None:
+        """Return one conversation, without what was said in it."""
+        return await self._session.scalar(_conversations(team_id).where(Conversation.id == conversation_id))
+
+    async def get_by_thread(self, team_id: str, channel_id: str, thread_ts: str) -> Conversation | None:
+        """Return the conversation of a thread, without what was said in it."""
+        thread = (Conversation.channel_id == channel_id) & (Conversation.thread_ts == thread_ts)
+        return await self._session.scalar(_conversations(team_id).where(thread))
+
+    async def get_message(self, team_id: str, channel_id: str, ts: str) -> Message | None:
+        """Return the message with this ts."""
+        place = (Message.team_id == team_id) & (Message.channel_id == channel_id) & (Message.slack_ts == ts)
+        return await self._session.scalar(select(Message).where(place).execution_options(populate_existing=True))
+
+    async def get_with_messages(
+        self, team_id: str, conversation_id: UUID, *, audience: Audience
+    ) -> Conversation | None:
+        """Return one conversation that the audience may read, with its messages by their ts: two statements."""
+        statement = _conversations(team_id).where(Conversation.id == conversation_id, _readable(audience))
+        return await self._session.scalar(statement.options(selectinload(Conversation.messages)))
+
+    async def list_page(
+        self, team_id: str, *, audience: Audience, after: UUID | None = None, limit: int = 20
+    ) -> list[Conversation]:
+        """Return the conversations that the audience may read, newest first, from the one after `after`."""
+        page = _conversations(team_id).where(_readable(audience)).order_by(Conversation.id.desc()).limit(limit)
+        if after is not None:
+            page = page.where(Conversation.id < after)
+        return list(await self._session.scalars(page))
+
+    async def delete(self, team_id: str, conversation_id: UUID) -> int:
+        """Delete a conversation with all that was said in it; return 0 or 1. Its documents stay."""
+        here = (Conversation.team_id == team_id) & (Conversation.id == conversation_id)
+        return len((await self._session.scalars(delete(Conversation).where(here).returning(Conversation.id))).all())
+
+
+def _conversations(team_id: str) -> Select[Conversation]:
+    return select(Conversation).where(Conversation.team_id == team_id).execution_options(populate_existing=True)
+
+
+def _readable(audience: Audience) -> Any:
+    return Conversation.channel_id == any_(literal(sorted(audience.channel_ids), ARRAY(Text)))
+
+
+_RECORD_ROOT = text(
+    f"WITH person AS (SELECT CAST(:starter AS uuid) AS id), {turns.CONVERSATION} SELECT id FROM conversation"
+)

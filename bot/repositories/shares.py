@@ -1,0 +1,115 @@
+"""Where documents may be read: shares come and go, and a document goes with its last one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.repositories.statistics import subtract_statistics
+from bot.values import Share, new_id
+
+
+async def record_share(session: AsyncSession, team_id: str, document_id: UUID, share: Share) -> None:
+    """Let a document be read in one more place; nothing changes when it can be already by this file."""
+    parameters = {
+        "team": team_id,
+        "id": new_id(),
+        "document": document_id,
+        "channel": share.channel_id,
+        "file": share.file_id,
+        "shared_by": share.shared_by,
+        "message_ts": share.message_ts,
+        "thread_ts": share.thread_ts,
+    }
+    await session.execute(_RECORD, parameters)
+
+
+async def list_replaced(
+    session: AsyncSession, team_id: str, document_id: UUID, filename: str, share: Share
+) -> tuple[list[UUID], int]:
+    """Return the shares that this one replaces in its channel, and the highest version among their documents (0: none).
+
+    Replaced is what the same person shared there under the same name before, in an earlier message, and what the same
+    Slack file gave before: files of one message don't replace each other, nor does a late job what came after it.
+    """
+    parameters = {
+        "team": team_id,
+        "document": document_id,
+        "filename": filename,
+        "channel": share.channel_id,
+        "file": share.file_id,
+        "shared_by": share.shared_by,
+        "message_ts": share.message_ts,
+    }
+    rows = (await session.execute(_REPLACED, parameters)).all()
+    return [row.id for row in rows], max((row.version for row in rows), default=0)
+
+
+async def delete_shares(session: AsyncSession, team_id: str, share_ids: Collection[UUID]) -> int:
+    """Delete these shares, and the documents that have none left; return how many shares went."""
+    if not share_ids:
+        return 0
+    return await _delete(session, "id = ANY(:ids)", {"team": team_id, "ids": list(share_ids)})
+
+
+async def delete_shares_in(
+    session: AsyncSession, team_id: str, channel_id: str, *, document_id: UUID | None = None
+) -> int:
+    """Delete the shares of a channel, of one document or of all; return how many went."""
+    condition = "channel_id = :channel AND (CAST(:document AS uuid) IS NULL OR document_id = :document)"
+    return await _delete(session, condition, {"team": team_id, "channel": channel_id, "document": document_id})
+
+
+async def delete_shares_of_file(session: AsyncSession, team_id: str, file_id: str) -> int:
+    """Delete the shares that one Slack file made, in every channel; return how many went."""
+    return await _delete(session, "file_id = :file", {"team": team_id, "file": file_id})
+
+
+async def delete_documents(session: AsyncSession, team_id: str, document_ids: Collection[UUID]) -> int:
+    """Delete documents with all that hangs on them, their terms leaving the statistics; return how many went."""
+    parameters = {"team": team_id, "ids": list(document_ids)}
+    await session.execute(_LOCK, parameters)
+    await subtract_statistics(session, "e.document_id = ANY(:ids)", parameters)
+    return len((await session.execute(_DELETE, parameters)).all())
+
+
+async def _delete(session: AsyncSession, condition: str, parameters: dict[str, object]) -> int:
+    statement = text(f"DELETE FROM document_shares WHERE team_id = :team AND {condition} RETURNING document_id")
+    document_ids = list(await session.scalars(statement, parameters))
+    orphans = {"team": parameters["team"], "ids": sorted(set(document_ids))}
+    # Locked first: whoever is adding a share to one of them has finished then, and the next statement sees it.
+    await session.execute(_LOCK, orphans)
+    gone = list(await session.scalars(_ORPHANS, orphans))
+    if gone:
+        await delete_documents(session, str(parameters["team"]), gone)
+    return len(document_ids)
+
+
+_RECORD = text("""
+    INSERT INTO document_shares (team_id, id, document_id, channel_id, file_id, shared_by, message_ts, thread_ts)
+    VALUES (:team, :id, :document, :channel, :file, :shared_by, :message_ts, :thread_ts)
+    ON CONFLICT DO NOTHING
+""")
+
+_REPLACED = text("""
+    SELECT s.id, CASE WHEN d.sha256 IS NULL THEN 0 ELSE d.version END AS version
+      FROM document_shares s JOIN documents d ON d.team_id = s.team_id AND d.id = s.document_id
+     WHERE s.team_id = :team AND s.channel_id = :channel AND s.document_id <> :document
+       AND (s.file_id = CAST(:file AS text)
+            OR s.shared_by = :shared_by AND d.filename = :filename
+               AND coalesce(s.message_ts < CAST(:message_ts AS text), true))
+""")
+
+_LOCK = text("SELECT id FROM documents WHERE team_id = :team AND id = ANY(:ids) ORDER BY id FOR UPDATE")
+
+_ORPHANS = text("""
+    SELECT d.id FROM documents d
+     WHERE d.team_id = :team AND d.id = ANY(:ids)
+       AND NOT EXISTS (SELECT 1 FROM document_shares s WHERE s.team_id = :team AND s.document_id = d.id)
+""")
+
+_DELETE = text("DELETE FROM documents WHERE team_id = :team AND id = ANY(:ids) RETURNING id")
+"""The foreign keys take chunks, vectors and links along."""

@@ -1,0 +1,181 @@
+"""The two statements of one turn of a conversation: all it needs read at its start, all it made stored at its end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import RowMapping, text
+
+from bot.repositories.audience import AUDIENCE, STALE
+from bot.repositories.people import PERSON
+from bot.text.clean import clean, clean_or_none, to_json
+from bot.values import Answer, Citation, ModelId, Question, Role, Turn, TurnContext, new_id
+
+UNFINISHED = "state IN ('queued', 'running')"
+"""Rows of `work` that somebody still has to do."""
+
+PENDING_FILES = f"""
+    (SELECT count(*) FROM work w
+      WHERE w.team_id = :team AND w.{UNFINISHED} AND w.task = 'ingest'
+        AND w.thread = CAST(:channel AS text) || ':' || CAST(:thread_ts AS text)) AS pending_files,
+    ARRAY(SELECT DISTINCT d.filename
+            FROM document_shares s JOIN documents d ON d.team_id = s.team_id AND d.id = s.document_id
+           WHERE s.team_id = :team AND s.channel_id = :channel AND s.thread_ts = :thread_ts
+             AND d.status = 'processing' ORDER BY d.filename) AS processing"""
+"""The thread's files that are not read yet: how many, and the names of those known by name."""
+
+CONVERSATION = """
+conversation_new AS (
+    INSERT INTO conversations (team_id, id, channel_id, thread_ts, started_by, thread_read_at)
+    SELECT :team, CAST(:new_conversation_id AS uuid), :channel, :thread_ts, p.id,
+           CASE WHEN CAST(:opens_thread AS boolean) THEN now() END
+      FROM person p
+     WHERE NOT EXISTS (SELECT 1 FROM conversations
+                        WHERE team_id = :team AND channel_id = :channel AND thread_ts = :thread_ts)
+    ON CONFLICT DO NOTHING
+    RETURNING id, thread_read_at
+), conversation AS (
+    SELECT id, thread_read_at FROM conversation_new
+    UNION ALL
+    SELECT id, thread_read_at FROM conversations
+     WHERE team_id = :team AND channel_id = :channel AND thread_ts = :thread_ts
+)"""
+"""`conversation (id, thread_read_at)`, after `person (id)`: one row, or none when another transaction just made it."""
+
+BEGIN = text(f"""
+WITH {PERSON},
+asker AS (SELECT id, CAST(:slack_user AS text) AS slack_user_id, CAST(:user_kind AS text) AS kind FROM person),
+{AUDIENCE},
+{CONVERSATION},
+message_new AS (
+    INSERT INTO messages
+           (team_id, id, conversation_id, channel_id, slack_ts, author_id, author_name, role, content)
+    SELECT :team, CAST(:message_id AS uuid), c.id, :channel, CAST(:ts AS text), p.id, :person_name, 'user',
+           CAST(:content AS text)
+      FROM conversation c CROSS JOIN person p
+    ON CONFLICT DO NOTHING
+)
+SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS thread_read,
+       ARRAY(SELECT channel_id FROM audience) AS channel_ids,
+       ARRAY({STALE}) AS stale_channel_ids,
+       (SELECT synced_at FROM place) AS channel_synced_at,
+       (SELECT embedding_model_id FROM workspaces WHERE team_id = :team) AS embedding_model_id,
+       (SELECT json_agg(h ORDER BY h.ts, h.id)
+          FROM (SELECT m.id, m.role, m.content AS text, coalesce(m.author_name, u.name) AS author, m.slack_ts AS ts
+                  FROM messages m LEFT JOIN users u ON u.team_id = m.team_id AND u.id = m.author_id
+                 WHERE m.team_id = :team AND m.conversation_id = c.id
+                   AND (m.slack_ts < :ts OR m.role = 'assistant' AND m.reply_to < :ts)
+                 ORDER BY m.slack_ts DESC, m.id DESC
+                 LIMIT :history_limit) h) AS history,
+       {PENDING_FILES}
+  FROM person p CROSS JOIN conversation c
+""")
+"""Stores who asks, the conversation and the question, and reads what an answer needs: one row of a TurnContext.
+
+An answer to an earlier question is history, though it may have been posted after the next one was asked.
+"""
+
+RECORD_ANSWER = text("""
+WITH answer AS (
+    INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, role, content, reply_to, sources, model,
+                          token_count, prompt_tokens, completion_tokens, latency_ms)
+    VALUES (:team, :id, :conversation, :channel, CAST(:slack_ts AS text), 'assistant', :content, :reply_to,
+            CAST(:sources AS jsonb), CAST(:model AS text),
+            CAST(:prompt_tokens AS integer) + CAST(:completion_tokens AS integer),
+            CAST(:prompt_tokens AS integer), CAST(:completion_tokens AS integer), :latency_ms)
+    ON CONFLICT (team_id, channel_id, slack_ts) DO UPDATE
+       SET content = excluded.content, reply_to = excluded.reply_to, sources = excluded.sources,
+           model = excluded.model, token_count = excluded.token_count, prompt_tokens = excluded.prompt_tokens,
+           completion_tokens = excluded.completion_tokens, latency_ms = excluded.latency_ms
+     WHERE messages.role = 'assistant' AND messages.model IS NULL
+    RETURNING id, conversation_id
+), touched AS (
+    UPDATE conversations SET updated_at = now()
+     WHERE team_id = :team AND id IN (SELECT conversation_id FROM answer)
+), used AS (
+    INSERT INTO usage_events (team_id, id, user_id, model, prompt_tokens, completion_tokens, cost_usd)
+    SELECT :team, CAST(:usage_id AS uuid), CAST(:user AS uuid), CAST(:model AS text),
+           CAST(:prompt_tokens AS integer), CAST(:completion_tokens AS integer),
+           CAST(:cost_usd AS double precision)
+      FROM answer
+)
+SELECT id FROM answer
+""")
+"""An answer is stored once; one that reading the thread stored before, as bare text, is completed."""
+
+RECORD_THREAD = text("""
+WITH added AS (
+    INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, author_name, role, content)
+    SELECT :team, id, CAST(:conversation AS uuid), CAST(:channel AS text), slack_ts, author_name, role, content
+      FROM unnest(CAST(:ids AS uuid[]), CAST(:slack_ts AS text[]), CAST(:authors AS text[]),
+                  CAST(:roles AS text[]), CAST(:contents AS text[])) AS t (id, slack_ts, author_name, role, content)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), touched AS (
+    UPDATE conversations SET thread_read_at = now() WHERE team_id = :team AND id = :conversation
+)
+SELECT count(*) FROM added
+""")
+
+
+def begin_parameters(question: Question, *, history_limit: int, private: bool) -> dict[str, Any]:
+    """Return what `BEGIN` binds of the question."""
+    return {
+        "channel": question.channel_id,
+        "thread_ts": question.thread_ts,
+        "ts": question.ts,
+        "opens_thread": question.opens_thread,
+        "content": clean(question.text),
+        "private": private,
+        "history_limit": history_limit,
+        "new_conversation_id": new_id(),
+        "message_id": new_id(),
+    }
+
+
+def turn_context(row: RowMapping) -> TurnContext:
+    """Return the value made from `BEGIN`'s row."""
+    model_id = row["embedding_model_id"]
+    return TurnContext(
+        user_id=row["user_id"],
+        conversation_id=row["conversation_id"],
+        history=tuple(_turn(entry) for entry in json.loads(row["history"] or "[]")),
+        thread_read=row["thread_read"],
+        channel_ids=frozenset(row["channel_ids"]),
+        channel_synced_at=row["channel_synced_at"],
+        stale_channel_ids=frozenset(row["stale_channel_ids"]),
+        embedding_model_id=None if model_id is None else ModelId(model_id),
+        pending_files=row["pending_files"],
+        processing=tuple(row["processing"]),
+    )
+
+
+def answer_parameters(question: Question, turn: TurnContext, answer: Answer) -> dict[str, Any]:
+    """Return what `RECORD_ANSWER` binds of an answer."""
+    return {
+        "team": question.team_id,
+        "id": new_id(),
+        "usage_id": new_id(),
+        "conversation": turn.conversation_id,
+        "user": turn.user_id,
+        "channel": question.channel_id,
+        "reply_to": question.ts,
+        "content": clean(answer.text),
+        "sources": to_json([source_from(citation) for citation in answer.citations]),
+        "model": clean_or_none(answer.usage.model),
+        "prompt_tokens": answer.usage.prompt_tokens,
+        "completion_tokens": answer.usage.completion_tokens,
+    }
+
+
+def source_from(citation: Citation) -> dict[str, Any]:
+    """Return a citation as it is stored with its answer: its fields, ids as text."""
+    return {**asdict(citation), "document_id": str(citation.document_id), "chunk_id": str(citation.chunk_id)}
+
+
+def _turn(entry: Mapping[str, Any]) -> Turn:
+    role = Role(entry["role"])
+    return Turn(role, entry["text"], author=entry["author"] if role is Role.USER else None, ts=entry["ts"])
