@@ -23,8 +23,8 @@ from bot.jobs.tasks import Tasks
 from bot.llm import ChatModel, Embedder
 from bot.llm.extractive import ExtractiveModel
 from bot.llm.local import LocalEmbedder
-from bot.llm.openai import OpenAIChat, OpenAIEmbedder
 from bot.repositories.channels import ChannelRepository
+from bot.repositories.workspaces import WorkspaceRepository
 from bot.services.answers import AnswerService, Permalink
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
@@ -198,6 +198,8 @@ def make_embedder(settings: Settings, *, openai: bool) -> Embedder:
     """Return the embedding model the settings ask for; nothing is loaded or called yet."""
     if not openai or settings.openai_api_key is None:
         return LocalEmbedder()
+    from bot.llm.openai import OpenAIEmbedder  # noqa: PLC0415  # a second of start-up and 60 MB, only for who uses it
+
     return OpenAIEmbedder(
         api_key=settings.openai_api_key.get_secret_value(),
         base_url=settings.openai_base_url,
@@ -211,6 +213,8 @@ def make_chat(settings: Settings, embedder: Embedder) -> ChatModel:
     """Return the model that writes answers."""
     if not settings.chat_is_openai or settings.openai_api_key is None:
         return ExtractiveModel(embedder, floor=settings.answer_floor)
+    from bot.llm.openai import OpenAIChat  # noqa: PLC0415  # as above
+
     return OpenAIChat(
         api_key=settings.openai_api_key.get_secret_value(),
         base_url=settings.openai_base_url,
@@ -258,6 +262,12 @@ async def serve(settings: Settings) -> None:
     async with running(settings):
         await stop.wait()
         log.info("bot.stopping")
+
+
+async def purge_workspace(settings: Settings, team_id: str) -> None:
+    """Forget everything of one workspace."""
+    async with open_storage(settings) as storage, storage.sessions.tenant(team_id) as session:
+        await WorkspaceRepository(session).delete(team_id)
 
 
 async def identify(clients: Clients) -> Workspace:

@@ -85,12 +85,22 @@ class Tasks:
 
     async def _receipt(self, work: ClaimedWork) -> None:
         """Wait until every file of the message is read, then say how it went."""
-        place = {key: work.ids[key] for key in ("channel_id", "message_ts")}
-        while await self._documents.unfinished(work.team_id, **place):
+        ids = work.ids
+        while await self._documents.unfinished(
+            work.team_id, channel_id=ids["channel_id"], thread_ts=ids["thread_ts"]
+        ):
             await asyncio.sleep(_RECEIPT_POLL_S)
-        outcomes = await self._documents.outcomes(work.team_id, **place)
+        outcomes = await self._documents.outcomes(
+            work.team_id, channel_id=ids["channel_id"], message_ts=ids["message_ts"]
+        )
         if outcomes:
-            await self._receipts.post_receipt(work.team_id, **place, thread_ts=work.ids["thread_ts"], outcomes=outcomes)
+            await self._receipts.post_receipt(
+                work.team_id,
+                channel_id=ids["channel_id"],
+                message_ts=ids["message_ts"],
+                thread_ts=ids["thread_ts"],
+                outcomes=outcomes,
+            )
 
     async def _forget(self, work: ClaimedWork) -> None:
         await self._documents.forget_file(work.team_id, work.ids["file_id"])

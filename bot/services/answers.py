@@ -22,7 +22,6 @@ from bot.text.followup import standalone
 from bot.values import (
     Answer,
     Audience,
-    ModelId,
     Passage,
     Prompt,
     Question,
@@ -94,7 +93,7 @@ class AnswerService:
         result = await self._search.search(
             search_text,
             audience=Audience(question.team_id, turn.channel_ids),
-            model_id=None if turn.embedding_model_id is None else ModelId(turn.embedding_model_id),
+            model_id=turn.embedding_model_id,
             vector=vector if search_text == question.text else None,
         )
         prompt = Prompt(question.text, search_text, result.passages, turn.history, result.term_weights)
@@ -121,7 +120,9 @@ class AnswerService:
     async def _begin(self, question: Question, *, private: bool) -> TurnContext:
         person = await self._audiences.person(question.team_id, question.user_id)
         async with self._sessions.tenant(question.team_id) as session:
-            return await ConversationRepository(session).begin_turn(question, person, private=private)
+            return await ConversationRepository(session).begin_turn(
+                question, person, private=private, max_age_s=self._audiences.max_age_s
+            )
 
     async def _catch_up(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
         """Read what the thread held before us, once, and the memberships that have aged."""
@@ -135,10 +136,13 @@ class AnswerService:
                 for file in files:
                     await self._enqueue(session, "ingest", file.file_id, _ids(file))
             turn = replace(turn, history=tuple(earlier), pending_files=turn.pending_files + len(files))
-        audience = await self._audiences.of(
-            question.team_id, channel_id=question.channel_id, user_id=question.user_id, private=private
-        )
-        return replace(turn, channel_ids=audience.channel_ids)
+        if turn.stale_channel_ids:
+            await self._audiences.refresh(question.team_id, turn.stale_channel_ids)
+            audience = await self._audiences.known(
+                question.team_id, channel_id=question.channel_id, user_id=question.user_id, private=private
+            )
+            turn = replace(turn, channel_ids=audience.channel_ids)
+        return turn
 
     async def _wait_for_files(self, question: Question, turn: TurnContext, reply: Reply) -> tuple[str, ...]:
         """Wait for the thread's files; return the names of those still unread when patience ends."""

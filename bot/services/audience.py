@@ -22,7 +22,7 @@ class AudienceService:
     def __init__(self, sessions: Sessions, directory: Directory, *, max_age_s: float) -> None:
         self._sessions = sessions
         self._directory = directory
-        self._max_age_s = max_age_s
+        self.max_age_s = max_age_s
 
     async def person(self, team_id: str, user_id: str) -> Person:
         """Return who this is, by Slack's word. Raises NotFound, ServiceUnavailable."""
@@ -51,17 +51,18 @@ class AudienceService:
 
         Raises ServiceUnavailable when what is known is too old and Slack can't be asked.
         """
-        audience = await self._known(team_id, channel_id=channel_id, user_id=user_id, private=private)
+        audience = await self.known(team_id, channel_id=channel_id, user_id=user_id, private=private)
         async with self._sessions.tenant(team_id) as session:
             stale = await ChannelRepository(session).list_stale(
-                team_id, audience.channel_ids, max_age_s=self._max_age_s
+                team_id, audience.channel_ids, max_age_s=self.max_age_s, place=channel_id
             )
         if not stale:
             return audience
         await self.refresh(team_id, stale)
-        return await self._known(team_id, channel_id=channel_id, user_id=user_id, private=private)
+        return await self.known(team_id, channel_id=channel_id, user_id=user_id, private=private)
 
-    async def _known(self, team_id: str, *, channel_id: str, user_id: str, private: bool) -> Audience:
+    async def known(self, team_id: str, *, channel_id: str, user_id: str, private: bool) -> Audience:
+        """Return the same by what is stored, however old: for who has just refreshed it."""
         async with self._sessions.tenant(team_id) as session:
             return await ChannelRepository(session).get_audience(
                 team_id, channel_id=channel_id, slack_user_id=user_id, private=private

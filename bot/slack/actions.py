@@ -89,7 +89,7 @@ class ActionListeners:
 
     async def _documents_more(self, body: Body, action: Body) -> Shown:
         after = document_id_from(json.loads(action["value"])["after"])
-        page = await self._documents.list(await self._private(body), after=after, limit=LISTED_PER_PAGE)
+        page = await self._documents.list_page(await self._private(body), after=after, limit=LISTED_PER_PAGE)
         return "Documents", list_blocks(page)
 
     async def _show(self, body: Body, action: Body) -> Shown:

@@ -82,7 +82,7 @@ class CommandListeners:
         audience = await self._private(command)
         match verb or "list":
             case "list":
-                page = await self._documents.list(audience, limit=LISTED_PER_PAGE)
+                page = await self._documents.list_page(audience, limit=LISTED_PER_PAGE)
                 return "Documents", list_blocks(page)
             case "show":
                 return "Document", document_blocks(await self._documents.get(audience, document_id_from(rest)))

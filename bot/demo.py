@@ -1,0 +1,46 @@
+"""The demo: the bot and a local Slack in one process, nothing to install and nobody to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from rich.console import Console
+
+from bot.app import purge_workspace, running
+from bot.config import Settings
+from bot.errors import InvalidSettings
+from bot.playground.local import LocalSlack
+from bot.playground.demo import furnish
+from bot.smoke import playground_settings
+
+DEMO_TEAM_ID = "T0DEMO"
+
+
+async def demo(settings: Settings, *, host: str, port: int, console: Console | None = None) -> None:
+    """Serve the page until SIGINT or SIGTERM. Each demo begins with an empty memory.
+
+    Raises InvalidSettings when the port is taken.
+    """
+    out = console or Console()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    slack = LocalSlack(host=host, port=port, team_id=DEMO_TEAM_ID)
+    furnish(slack)
+    try:
+        await slack.start()
+    except OSError as error:
+        message = f"Port {port} is taken. Try another: bot demo --port {port + 1}"
+        raise InvalidSettings("port taken", user_message=message) from error
+    try:
+        out.print("Starting: the first time this takes a few seconds …")
+        local = playground_settings(settings, slack, home=None)
+        await purge_workspace(local, DEMO_TEAM_ID)
+        async with running(local):
+            out.print(f"\n  Open [bold]{slack.url}[/bold]\n")
+            out.print("  Drop a PDF into a channel, reply in its thread with @Recollect and a question.")
+            out.print("  Ctrl-C ends it.\n")
+            await stop.wait()
+    finally:
+        await slack.close()

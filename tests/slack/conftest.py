@@ -1,0 +1,48 @@
+"""The real bot, over the wire, in a local Slack."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+
+from bot.app import running
+from bot.config import Settings
+from bot.playground.demo import furnish
+from bot.playground.local import LocalSlack
+from bot.smoke import playground_settings
+from bot.web.server import WebServer
+from tests.conftest import TEAM, Database
+
+StartBot = Callable[..., AbstractAsyncContextManager[WebServer]]
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[LocalSlack]:
+    """A furnished local Slack without a bot yet."""
+    slack = LocalSlack(team_id=TEAM, posts_per_second=None)
+    furnish(slack)
+    async with slack:
+        yield slack
+
+
+@pytest.fixture
+def start_bot(slack: LocalSlack, database: Database) -> StartBot:
+    """Start the bot in this Slack and database, with settings of the test's own."""
+
+    @asynccontextmanager
+    async def start(**changes: object) -> AsyncIterator[WebServer]:
+        settings = playground_settings(Settings(_env_file=None), slack, home=None)
+        urls = {"database_url": database.bot_url, "database_owner_url": database.owner_url}
+        async with running(settings.model_copy(update={**urls, "database_pool_size": 5, **changes})) as server:
+            yield server
+
+    return start
+
+
+@pytest.fixture
+async def bot(start_bot: StartBot) -> AsyncIterator[WebServer]:
+    """The bot, connected over Socket Mode."""
+    async with start_bot() as server:
+        yield server
