@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from bot.text import lexical
 from bot.values import Role, Turn
@@ -28,14 +29,18 @@ _REFERS_BACK = re.compile(
     r"(that|this|which|the other|the first|the second|the last) ones?|there|then|both|each)\b",
     re.IGNORECASE,
 )
-# Uses of those words that point at nothing said before: "is there a …", "the rule that …", "this year".
+# Uses of those words that point at nothing said before.
 _POINTS_NOWHERE = re.compile(
-    r"\b(is|are|was|were|will|would|can|could|has|have|had|should|must|do|does|did) there\b|\bthere (is|are|was|were|be)\b|"
-    r"\b(this|these) (year|month|week|quarter|morning|afternoon|evening|file|files|document|documents|pdf|thread|channel)\b|"
-    r"\b(?!(?:is|was|does|did|about|of|for|with|after|before|like|than|in|on|at|by|to|do|are|were|can|could|why)\b)\w+ "
-    r"that (?=\w+ \w+)|"
-    r"\b(does|is|did|will|would|can|must) it (take|rain|snow|matter|mean)\b|\bboth \w+ and\b|\beach (of|other)\b",
-    re.IGNORECASE,
+    r"""\b(?:
+      (?:is|are|was|were|will|would|can|could|has|have|had|should|must|do|does|did)\ there | there\ (?:is|are|was|were|be)
+    | th(?:is|ese)\ (?:year|month|week|quarter|morning|afternoon|evening|files?|documents?|pdf|thread|channel)
+    | (?:does|is|did|will|would|can|must)\ it\ (?:take|rain|snow|matter|mean)
+    | it\ (?:true|possible|necessary|ok|okay)(?:\ that)? | time\ is\ it
+    | both\ \w+\ and | each\ (?:of|other)
+    | (?!(?:is|are|was|were|do|does|did|can|could|why|about|of|for|with|after|before|like|than|in|on|at|by|to)\b)\w+
+      \ that(?=\ \w+\ \w+)  # "the rule that covers laptops"
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -72,7 +77,7 @@ def _questions(history: Sequence[Turn], *, besides: str) -> list[str]:
     said = [turn for turn in history if turn.text.strip() and turn.text.strip() != besides.strip()]
     asked = [
         turn.text
-        for turn, following in zip(said, [*said[1:], None], strict=True)
+        for turn, following in zip_longest(said, said[1:])
         if turn.role is Role.USER
         and (turn.text.rstrip().endswith("?") or (following is not None and following.role is Role.ASSISTANT))
     ]

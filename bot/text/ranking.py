@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from bot.text import lexical
 from bot.text.sentences import Kind, Span, reading, sentences
-from bot.values import Passage, TermWeights
+from bot.values import Passage, Prompt, Role
 
 OVERLAP, COSINE, PASSAGE, PREVIOUS, CUE, BIGRAM = 0.5, 0.5, 1.0, 0.3, 0.1, 0.2
 """Weights of the parts of a sentence's score (docs/decisions/0003)."""
+
+ASKED_NOW = 3.0
+"""How much more a follow-up's own words weigh than those of the question that it follows."""
+
+ALREADY_SAID = 0.5
+"""What a sentence loses that was the answer before and holds nothing of what is asked now, if another does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,8 @@ class Candidate:
 
     `number` is the passage's, from 1. `reading` is the sentence as a model should read it: a table's row with its
     header. `overlap` is the share of the question's idf that stands in the sentence, `previous` what stands only just
-    before or above it, `bigram` the share of its word pairs, `cue` whether it holds the kind of thing asked for.
+    before or above it, `bigram` the share of its word pairs, `cue` whether it holds the kind of thing asked for;
+    `asked_now` tells of a word of the follow-up itself.
     """
 
     number: int
@@ -33,6 +39,8 @@ class Candidate:
     bigram: float
     cue: float
     passage_score: float
+    already_said: bool
+    asked_now: bool
 
     def score(self, cosine: float) -> float:
         """Return how well the sentence answers, for comparing sentences of one question."""
@@ -47,6 +55,7 @@ class Candidate:
             + PREVIOUS * self.previous
             + CUE * self.cue
             + BIGRAM * self.bigram
+            - ALREADY_SAID * self.already_said
         )
 
     def confidence(self, cosine: float) -> float:
@@ -54,17 +63,22 @@ class Candidate:
         return 0.25 * self.overlap + 0.25 * cosine + 0.5 * self.passage_score
 
 
-def candidates(question: str, passages: Sequence[Passage], *, term_weights: TermWeights) -> list[Candidate]:
+def candidates(prompt: Prompt) -> list[Candidate]:
     """Return every sentence that could answer, in the order of passages and text.
 
     Left out: headings, questions, and what only repeats the question's words.
     """
-    asked = _Asked(question, term_weights)
-    return [
+    asked = _Asked(prompt)
+    found = [
         candidate
-        for number, passage in enumerate(passages, start=1)
+        for number, passage in enumerate(prompt.passages, start=1)
         for candidate in _of_passage(asked, passage, number)
     ]
+    if any(candidate.asked_now for candidate in found):
+        return [
+            replace(candidate, already_said=candidate.already_said and not candidate.asked_now) for candidate in found
+        ]
+    return [replace(candidate, already_said=False) for candidate in found]
 
 
 def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]:
@@ -89,11 +103,14 @@ def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]
                 bigram=asked.bigram_share(stems[position]),
                 cue=asked.cue(sentence),
                 passage_score=passage.score,
+                already_said=sentence in asked.answered,
+                asked_now=bool(own & asked.now),
             )
         )
     return found
 
 
+_HOW = re.compile(r"\bhow (much|many|long|often|far|old|large|soon|quickly)\b", re.IGNORECASE)
 _NUMBER_CUE = re.compile(
     r"\b(how (many|much|long|old|far|often|large|big|high|tall|late|early)|percent\w*|what (year|number|time|date|day)|when|which (year|date|day))\b",
     re.IGNORECASE,
@@ -105,20 +122,32 @@ _NAME = re.compile(r"(?<=[\w,;:)] )[A-Z]\w+")
 _REASON = re.compile(r"\b(because|since|due to|so that|in order to|as a result|therefore|reason)\b", re.IGNORECASE)
 
 
+def _answered(prompt: Prompt) -> str:
+    """Return what was answered before, if the question follows from it; asked the same again, we say the same again."""
+    if prompt.search_text == prompt.question:
+        return ""
+    return " ".join(" ".join(turn.text.split()) for turn in prompt.history if turn.role is Role.ASSISTANT)
+
+
 class _Asked:
     """A question, taken apart once."""
 
-    def __init__(self, question: str, term_weights: TermWeights) -> None:
-        ordered = lexical.terms(question)
-        unknown = max(term_weights.values(), default=1.0)
+    def __init__(self, prompt: Prompt) -> None:
+        ordered = lexical.terms(prompt.search_text)
+        self.now = set(lexical.terms(_HOW.sub("", prompt.question)))
+        unknown = max(prompt.term_weights.values(), default=1.0)
         self.terms = set(ordered)
-        self._text = question
-        self._idf = {term: term_weights.get(lexical.hash_term(term), unknown) for term in ordered}
-        self._total = sum(self._idf.values()) or 1.0
+        self.answered = _answered(prompt)
+        self._text = prompt.question
+        self._weights = {
+            term: prompt.term_weights.get(lexical.hash_term(term), unknown) * (ASKED_NOW if term in self.now else 1)
+            for term in ordered
+        }
+        self._total = sum(self._weights.values()) or 1.0
         self._bigrams = set(pairwise(ordered))
 
     def share(self, found: set[str]) -> float:
-        return sum(self._idf[term] for term in self.terms & found) / self._total
+        return sum(self._weights[term] for term in self.terms & found) / self._total
 
     def bigram_share(self, stems: list[str]) -> float:
         return len(self._bigrams & set(pairwise(stems))) / len(self._bigrams) if self._bigrams else 0.0
