@@ -7,6 +7,7 @@ RecollectError
 │   ├── UnreadableFile
 │   └── AlreadyExists
 ├── Refused               accept it
+│   ├── Unauthenticated
 │   ├── NotFound
 │   └── Forbidden
 └── ServiceUnavailable    wait
@@ -57,6 +58,12 @@ class Refused(RecollectError):
     """The answer is no, and asking again won't change it."""
 
     user_message = "I can't do that."
+
+
+class Unauthenticated(Refused):
+    """Nobody knows who is asking: no key, or one that isn't valid."""
+
+    user_message = "I don't know that API key. Send a valid one: Authorization: Bearer rk_…"
 
 
 class NotFound(Refused):

@@ -15,7 +15,7 @@ from bot.repositories import turns
 from bot.repositories.audience import PUBLIC_MAX_AGE_S
 from bot.repositories.people import person_parameters
 from bot.text.clean import clean, clean_or_none
-from bot.values import Answer, Audience, Person, Question, Turn, TurnContext, new_id
+from bot.values import Answer, Audience, Person, Question, Role, Turn, TurnContext, new_id
 
 
 class ConversationRepository:
@@ -105,6 +105,20 @@ class ConversationRepository:
         if conversation_id is None:  # made by another transaction meanwhile: now it shows
             conversation_id = (await self._session.execute(_RECORD_ROOT, parameters)).scalar_one()
         return conversation_id
+
+    async def record_question(self, question: Question, conversation_id: UUID, *, author_id: UUID) -> UUID:
+        """Store a question that didn't come by Slack, so without a ts of Slack's; return the message's id."""
+        message = Message(
+            team_id=question.team_id,
+            conversation_id=conversation_id,
+            channel_id=question.channel_id,
+            author_id=author_id,
+            role=Role.USER,
+            content=clean(question.text),
+        )
+        self._session.add(message)
+        await self._session.flush()
+        return message.id
 
     async def pending_files(self, team_id: str, channel_id: str, thread_ts: str) -> tuple[int, tuple[str, ...]]:
         """Return how many files of a thread are still to be read, and the names of those known by name."""

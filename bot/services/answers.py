@@ -7,12 +7,14 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from uuid import UUID
 
 import structlog
 
 from bot.db.engine import Sessions
 from bot.errors import InvalidRequest
 from bot.llm import ChatModel
+from bot.repositories.channels import ChannelRepository
 from bot.repositories.conversations import ConversationRepository
 from bot.services.audience import AudienceService
 from bot.services.ports import Enqueue, Reply, ThreadReader
@@ -25,10 +27,11 @@ from bot.values import (
     Passage,
     Prompt,
     Question,
-    SearchResult,
     SharedFile,
     TurnContext,
     Usage,
+    Vector,
+    new_id,
 )
 
 log = structlog.get_logger()
@@ -80,31 +83,26 @@ class AnswerService:
         if is_only_a_greeting(question.text):
             await reply.apologise(GREETING)
             return None
-        if len(question.text) > MAX_QUESTION_CHARS:
-            message = (
-                f"That is too long for a question: I read up to {MAX_QUESTION_CHARS:,} characters. "
-                "Share it as a file, and ask me about it."
-            )
-            raise InvalidRequest("question too long", user_message=message)
+        _require_short(question.text)
         turn, vector = await asyncio.gather(self._begin(question, private=private), self._search.embed(question.text))
         turn = await self._catch_up(question, turn, private=private)
         unread = await self._wait_for_files(question, turn, reply)
-        search_text = standalone(question.text, turn.history)
-        result = await self._search.search(
-            search_text,
-            audience=Audience(question.team_id, turn.channel_ids),
-            model_id=turn.embedding_model_id,
-            vector=vector if search_text == question.text else None,
-        )
-        prompt = Prompt(question.text, search_text, result.passages, turn.history, result.term_weights)
-        answer = replace(await self._write(prompt, reply), unread=unread)
-        ts = await reply.finish(answer)
-        latency_ms = round((time.monotonic() - started) * 1000)
-        async with self._sessions.tenant(question.team_id) as session:
-            await ConversationRepository(session).record_answer(
-                question, turn, answer, slack_ts=ts, latency_ms=latency_ms
-            )
-        _log(answer, result, latency_ms)
+        answer = replace(await self._compose(question, turn, reply, vector=vector), unread=unread)
+        await self._record(question, turn, answer, slack_ts=await reply.finish(answer), started=started)
+        return answer
+
+    async def ask(self, audience: Audience, text: str, *, user_id: UUID) -> Answer:
+        """Answer somebody who asks by the HTTP API or the command line; the question opens a conversation of theirs.
+
+        Raises InvalidRequest for what is no question, ServiceUnavailable when something doesn't answer.
+        """
+        started = time.monotonic()
+        if is_only_a_greeting(text):
+            raise InvalidRequest("nothing asked", user_message="Ask me something: a question in words.")
+        _require_short(text)
+        question, turn = await self._begin_alone(audience, text, user_id)
+        answer = await self._compose(question, turn, _Unseen())
+        await self._record(question, turn, answer, slack_ts=None, started=started)
         return answer
 
     async def nearest(self, team_id: str, *, channel_id: str, ts: str, user_id: str) -> tuple[Passage, ...]:
@@ -123,6 +121,17 @@ class AnswerService:
             return await ConversationRepository(session).begin_turn(
                 question, person, private=private, max_age_s=self._audiences.max_age_s
             )
+
+    async def _begin_alone(self, audience: Audience, text: str, user_id: UUID) -> tuple[Question, TurnContext]:
+        """Store the question as the first of a conversation in its asker's personal place."""
+        team_id, root = audience.team_id, str(new_id())
+        async with self._sessions.tenant(team_id) as session:
+            channel_id = await ChannelRepository(session).record_personal(team_id, user_id)
+            conversations = ConversationRepository(session)
+            conversation_id = await conversations.record_thread_root(team_id, channel_id, root, started_by=user_id)
+            question = Question(team_id, channel_id, str(user_id), root, root, text)
+            await conversations.record_question(question, conversation_id, author_id=user_id)
+        return question, TurnContext(user_id, conversation_id, (), True, audience.channel_ids)
 
     async def _catch_up(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
         """Read what the thread held before us, once, and the memberships that have aged."""
@@ -163,6 +172,30 @@ class AnswerService:
             return ()
         return names or ("a file shared in this thread",)
 
+    async def _compose(
+        self, question: Question, turn: TurnContext, reply: Reply, *, vector: Vector | None = None
+    ) -> Answer:
+        """Search, and write what was found into the reply. `vector` is the question's own embedding."""
+        search_text = standalone(question.text, turn.history)
+        result = await self._search.search(
+            search_text,
+            audience=Audience(question.team_id, turn.channel_ids),
+            model_id=turn.embedding_model_id,
+            vector=vector if search_text == question.text else None,
+        )
+        prompt = Prompt(question.text, search_text, result.passages, turn.history, result.term_weights)
+        return await self._write(prompt, reply)
+
+    async def _record(
+        self, question: Question, turn: TurnContext, answer: Answer, *, slack_ts: str | None, started: float
+    ) -> None:
+        latency_ms = round((time.monotonic() - started) * 1000)
+        async with self._sessions.tenant(question.team_id) as session:
+            await ConversationRepository(session).record_answer(
+                question, turn, answer, slack_ts=slack_ts, latency_ms=latency_ms
+            )
+        _log(answer, latency_ms)
+
     async def _write(self, prompt: Prompt, reply: Reply) -> Answer:
         """Stream the model's text into the reply, then keep what its sources bear out."""
         text, usage = "", Usage(self._chat.name, 0, 0)
@@ -177,6 +210,33 @@ class AnswerService:
         if not citations:
             return Answer(NOT_FOUND, (), found=False, usage=usage)
         return Answer(text, tuple(citations), found=True, usage=usage)
+
+
+class _Unseen:
+    """A reply that nobody watches being written."""
+
+    async def show_status(self, status: str) -> None:
+        """Show nothing."""
+
+    async def append(self, text: str) -> None:
+        """Show nothing."""
+
+    async def finish(self, answer: Answer) -> str:  # noqa: ARG002
+        """Return no ts: nothing was posted."""
+        return ""
+
+    async def apologise(self, message: str) -> str:  # noqa: ARG002
+        """Return no ts: nothing was posted."""
+        return ""
+
+
+def _require_short(text: str) -> None:
+    if len(text) > MAX_QUESTION_CHARS:
+        message = (
+            f"That is too long for a question: I read up to {MAX_QUESTION_CHARS:,} characters. "
+            "Share it as a file, and ask me about it."
+        )
+        raise InvalidRequest("question too long", user_message=message)
 
 
 def is_only_a_greeting(text: str) -> bool:
@@ -201,11 +261,10 @@ def _ids(file: SharedFile) -> dict[str, str]:
     }
 
 
-def _log(answer: Answer, result: SearchResult, latency_ms: int) -> None:
+def _log(answer: Answer, latency_ms: int) -> None:
     log.info(
         "question.answered",
         found=answer.found,
-        passages=len(result.passages),
         citations=len(answer.citations),
         model=answer.usage.model,
         prompt_tokens=answer.usage.prompt_tokens,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from uuid import UUID
 
 import structlog
 
@@ -60,6 +61,24 @@ class AudienceService:
             return audience
         await self.refresh(team_id, stale)
         return await self.known(team_id, channel_id=channel_id, user_id=user_id, private=private)
+
+    async def of_user(self, team_id: str, user_id: UUID) -> Audience:
+        """Return what one person may read by themselves: their personal place, and the channels open to them in Slack.
+
+        Raises ServiceUnavailable when what is known is too old and Slack can't be asked.
+        """
+        audience = await self.known_of_user(team_id, user_id)
+        async with self._sessions.tenant(team_id) as session:
+            stale = await ChannelRepository(session).list_stale(team_id, audience.channel_ids, max_age_s=self.max_age_s)
+        if not stale:
+            return audience
+        await self.refresh(team_id, stale)
+        return await self.known_of_user(team_id, user_id)
+
+    async def known_of_user(self, team_id: str, user_id: UUID) -> Audience:
+        """Return the same by what is stored, however old: for the command line, whose user has the database anyway."""
+        async with self._sessions.tenant(team_id) as session:
+            return await ChannelRepository(session).get_audience_of(team_id, user_id)
 
     async def known(self, team_id: str, *, channel_id: str, user_id: str, private: bool) -> Audience:
         """Return the same by what is stored, however old: for who has just refreshed it."""

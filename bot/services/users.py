@@ -1,0 +1,221 @@
+"""People who come past Slack: by an API key, or at the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import structlog
+
+from bot.db.engine import Sessions
+from bot.db.models import ApiKey, User
+from bot.errors import AlreadyExists, Forbidden, InvalidRequest, NotFound, Unauthenticated
+from bot.repositories.users import UserRepository
+from bot.values import Plan, UserKind, new_id
+
+log = structlog.get_logger()
+
+OPERATOR_EMAIL = "command-line@localhost"
+"""Whose documents the command line's are. No address the API takes looks like it."""
+
+_SECRET_BYTES = 32
+_KEY = re.compile(r"rk_([A-Za-z0-9]{1,64})_([0-9a-f]{32})_([A-Za-z0-9_-]{43})", re.ASCII)
+_EMAIL = re.compile(r"[^\s@]{1,64}@[^\s@.]+(\.[^\s@.]+)+")
+_MAX_EMAIL_CHARS = 254  # RFC 5321, 4.5.3.1.3
+_MAX_NAME_CHARS = 200
+
+
+class Scope(StrEnum):
+    """What a key may be used for."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person as the API and the command line know them."""
+
+    id: UUID
+    team_id: str
+    name: str | None
+    email: str | None
+    slack_user_id: str | None
+    kind: UserKind
+    plan: Plan
+    is_admin: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever holds a valid key, and what that key is good for."""
+
+    account: Account
+    scopes: frozenset[Scope]
+
+    def require(self, scope: Scope) -> None:
+        """Raise Forbidden unless the key is good for this; `admin` asks for an administrator's key besides."""
+        if scope not in self.scopes:
+            raise Forbidden(f"scope {scope}", user_message=f"This API key has no “{scope}” scope.")
+        if scope is Scope.ADMIN and not self.account.is_admin:
+            raise Forbidden("no admin", user_message="Only an administrator may do that.")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """An API key as it may be shown: never the key itself, which is not kept."""
+
+    id: UUID
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class UserService:
+    """Keeps people and their API keys."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def create(self, team_id: str, *, name: str, email: str, is_admin: bool = False) -> Account:
+        """Store a new person. Raises AlreadyExists for an address that is taken, InvalidRequest for none at all."""
+        name, email = _checked_name(name), _checked_email(email)
+        async with self._sessions.tenant(team_id) as session:
+            user = await UserRepository(session).create(team_id, name=name, email=email, is_admin=is_admin)
+        log.info("user.created", user_id=str(user.id), is_admin=is_admin)
+        return _account(user)
+
+    async def ensure(self, team_id: str, *, name: str, email: str, is_admin: bool = False) -> Account:
+        """Return the person with this address, made when there is none; `is_admin` raises them, and never lowers."""
+        return await self._ensure(team_id, name=_checked_name(name), email=_checked_email(email), is_admin=is_admin)
+
+    async def get(self, team_id: str, user_id: UUID) -> Account:
+        """Return one person. Raises NotFound."""
+        async with self._sessions.tenant(team_id) as session:
+            user = await UserRepository(session).get(team_id, user_id)
+        if user is None:
+            raise NotFound(str(user_id), user_message="I don't know that person.")
+        return _account(user)
+
+    async def operator(self, team_id: str) -> Account:
+        """Return the one who sits at the command line, an administrator, made at the first use."""
+        return await self._ensure(team_id, name="Command line", email=OPERATOR_EMAIL, is_admin=True)
+
+    async def create_key(
+        self, team_id: str, user_id: UUID, *, scopes: Collection[Scope], expires_at: datetime | None = None
+    ) -> str:
+        """Return a new key, `rk_TEAM_KEYID_SECRET`. Only the secret's SHA-256 is kept: nobody can show it again."""
+        key_id, secret = new_id(), secrets.token_urlsafe(_SECRET_BYTES)
+        async with self._sessions.tenant(team_id) as session:
+            await UserRepository(session).create_api_key(
+                team_id,
+                user_id,
+                key_id=key_id,
+                secret_hash=_hash(secret),
+                scopes=sorted(scopes),
+                expires_at=expires_at,
+            )
+        log.info("key.created", key_id=str(key_id), user_id=str(user_id), scopes=sorted(scopes))
+        return f"rk_{team_id}_{key_id.hex}_{secret}"
+
+    async def list_keys(self, team_id: str, user_id: UUID) -> list[KeyView]:
+        """Return a person's keys, oldest first."""
+        async with self._sessions.tenant(team_id) as session:
+            return [_key_view(key) for key in await UserRepository(session).list_api_keys(team_id, user_id)]
+
+    async def revoke_key(self, team_id: str, key_id: UUID) -> None:
+        """Make a key worthless from now on. Raises NotFound."""
+        async with self._sessions.tenant(team_id) as session:
+            if not await UserRepository(session).delete_api_key(team_id, key_id):
+                raise NotFound(str(key_id), user_message="I don't know a key with that number.")
+        log.info("key.revoked", key_id=str(key_id))
+
+    async def authenticate(self, key: str) -> Caller:
+        """Return who holds this key. Raises Unauthenticated, the same for a malformed, unknown, wrong or expired one."""
+        parts = _KEY.fullmatch(key)
+        if parts is None:
+            raise Unauthenticated("malformed key")
+        team_id, key_id, secret = parts[1], UUID(parts[2]), parts[3]
+        async with self._sessions.tenant(team_id) as session:
+            users = UserRepository(session)
+            found = await users.get_by_api_key(team_id, key_id)
+            if found is None or not hmac.compare_digest(found[1].secret_hash, _hash(secret)):
+                raise Unauthenticated("unknown, wrong or expired key")
+            await users.record_key_use(team_id, key_id)
+        user, api_key = found
+        return Caller(_account(user), frozenset(_scopes(api_key)))
+
+    async def _ensure(self, team_id: str, *, name: str, email: str, is_admin: bool) -> Account:
+        async with self._sessions.tenant(team_id) as session:
+            users = UserRepository(session)
+            try:
+                user = await users.create(team_id, name=name, email=email, is_admin=is_admin)
+            except AlreadyExists:
+                user = await _existing(users, team_id, email)
+            if is_admin and not user.is_admin:
+                await users.update(team_id, user.id, is_admin=True)
+                user = await _existing(users, team_id, email)
+        return _account(user)
+
+
+def scopes_for(account: Account) -> frozenset[Scope]:
+    """Return all that a person's key can be good for."""
+    return frozenset(Scope) if account.is_admin else frozenset(Scope) - {Scope.ADMIN}
+
+
+async def _existing(users: UserRepository, team_id: str, email: str) -> User:
+    user = await users.get_by(team_id, email=email)
+    if user is None:
+        raise NotFound(email)
+    return user
+
+
+def _hash(secret: str) -> bytes:
+    """Return the SHA-256 of a secret: 256 random bits need no slow hash."""
+    return hashlib.sha256(secret.encode("ascii")).digest()
+
+
+def _checked_name(name: str) -> str:
+    name = " ".join(name.split())
+    if not 0 < len(name) <= _MAX_NAME_CHARS:
+        raise InvalidRequest("name", user_message=f"A name has between 1 and {_MAX_NAME_CHARS} characters.")
+    return name
+
+
+def _checked_email(email: str) -> str:
+    email = email.strip()
+    if len(email) > _MAX_EMAIL_CHARS or not _EMAIL.fullmatch(email):
+        raise InvalidRequest("email", user_message="That isn't an email address (somebody@example.com).")
+    return email
+
+
+def _account(user: User) -> Account:
+    return Account(
+        id=user.id,
+        team_id=user.team_id,
+        name=user.name,
+        email=user.email,
+        slack_user_id=user.slack_user_id,
+        kind=UserKind(user.kind),
+        plan=Plan(user.plan),
+        is_admin=user.is_admin,
+        created_at=user.created_at,
+    )
+
+
+def _key_view(key: ApiKey) -> KeyView:
+    return KeyView(key.id, tuple(_scopes(key)), key.created_at, key.expires_at, key.last_used_at)
+
+
+def _scopes(key: ApiKey) -> list[Scope]:
+    return [Scope(scope) for scope in key.scopes if scope in set(Scope)]
