@@ -18,6 +18,21 @@ _SAMPLE_BYTES = 64 * 1024
 _UTF16_NUL_SHARE = 0.3
 _BINARY_CONTROL_SHARE = 0.01
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\b\x1b")) + b"\x7f"
+_LEGACY = (
+    "cp",
+    "iso8859-",
+    "iso2022",
+    "mac-",
+    "koi8",
+    "shift_jis",
+    "euc",
+    "gb",
+    "big5",
+    "johab",
+    "hz",
+    "ptcp154",
+    "tis",
+)
 _DECLARED = re.compile(
     rb"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{2,40})|encoding=[\"']([A-Za-z0-9_.:-]{2,40})[\"']", re.IGNORECASE
 )
@@ -54,19 +69,11 @@ def _declared_encoding(data: bytes) -> str:
     found = _DECLARED.search(data, 0, 4_096)
     if found is None:
         return "cp1252"
-    name = (found[1] or found[2]).decode("ascii")
     try:
-        encoding = codecs.lookup(name).name
+        encoding = codecs.lookup((found[1] or found[2]).decode("ascii")).name
     except LookupError:
         return "cp1252"
-    return "cp1252" if encoding in {"utf-8", "iso8859-1", "ascii"} or not _is_text_encoding(name) else encoding
-
-
-def _is_text_encoding(name: str) -> bool:
-    try:
-        return isinstance(b"".decode(name), str)
-    except LookupError:  # "hex" and its like: codecs from bytes to bytes
-        return False
+    return encoding if encoding.startswith(_LEGACY) and encoding != "iso8859-1" else "cp1252"
 
 
 def _wide_encoding(data: bytes) -> str | None:

@@ -39,7 +39,7 @@ async def run_child(command: Sequence[str], data: bytes, filename: str, *, limit
     """Run this Python with `command` as the child that reads `data`; tests put hostile children here."""
     try:
         _check_size(data, limits)
-        with tempfile.TemporaryDirectory(prefix="recollect-parse-", ignore_cleanup_errors=True) as home:
+        with tempfile.TemporaryDirectory(prefix=f"recollect-parse-{os.getpid()}-", ignore_cleanup_errors=True) as home:
             parsed = await _Child(limits).run(command, data, filename, home=Path(home))
         return _document_from(parsed)
     except Unparsable as failure:
