@@ -98,6 +98,32 @@ class Workspace:
     name: str = field(default="")
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A database by its two URLs: that of the role that migrates, and that of the bot, who owns nothing."""
+
+    owner_url: str
+    bot_url: str
+
+
+@asynccontextmanager
+async def open_server(settings: Settings) -> AsyncIterator[Server]:
+    """Start the embedded server, and keep it up, unless DATABASE_URL names another; nothing is connected or migrated.
+
+    Raises InvalidSettings or DatabaseUnavailable when the embedded one doesn't start.
+    """
+    if settings.database_url is not None:
+        yield Server(settings.database_owner_url or settings.database_url, settings.database_url)
+        return
+    server = start_embedded(settings.recollect_home or default_home())
+    watching = asyncio.create_task(server.watch())
+    try:
+        yield Server(server.owner_url, server.bot_url)
+    finally:
+        watching.cancel()
+        server.stop()
+
+
 @asynccontextmanager
 async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
     """Start the embedded server unless DATABASE_URL names another, migrate, and open the pool.
@@ -105,25 +131,17 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
     Raises InvalidSettings (extension, role, version) or DatabaseUnavailable, each saying what to do.
     """
     async with AsyncExitStack() as stack:
-        if settings.database_url is None:
-            server = start_embedded(settings.recollect_home or default_home())
-            stack.callback(server.stop)
-            owner_url, bot_url = server.owner_url, server.bot_url
-            watching = asyncio.create_task(server.watch())
-            stack.callback(watching.cancel)
-        else:
-            bot_url = settings.database_url
-            owner_url = settings.database_owner_url or bot_url
-        await migrate.upgrade(owner_url, bot_url)
+        server = await stack.enter_async_context(open_server(settings))
+        await migrate.upgrade(server.owner_url, server.bot_url)
         engine = build_engine(
-            bot_url,
+            server.bot_url,
             pool_size=settings.database_pool_size,
             max_overflow=settings.database_max_overflow,
             pool_timeout_s=settings.database_pool_timeout_s,
             pool_recycle_s=settings.database_pool_recycle_s,
         )
         stack.push_async_callback(engine.dispose)
-        yield Storage(Sessions(engine), owner_url, bot_url)
+        yield Storage(Sessions(engine), server.owner_url, server.bot_url)
 
 
 @asynccontextmanager
@@ -243,7 +261,15 @@ async def running(settings: Settings) -> AsyncIterator[WebServer]:
             await services.embedder.warm_up()
         bolt = _wire_slack(settings, stack, services, clients, directory, workspace)
         web_app = make_web_app(storage.sessions)
-        mount_api(web_app, services.users, services.documents, services.search, services.answers, services.audiences)
+        mount_api(
+            web_app,
+            services.users,
+            services.documents,
+            services.search,
+            services.answers,
+            services.audiences,
+            max_file_bytes=settings.max_file_bytes,
+        )
         if settings.slack_signing_secret is not None:
             mount_slack(web_app, bolt)
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)

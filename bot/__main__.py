@@ -1,0 +1,174 @@
+"""The command line: `bot demo`, `bot run`, `bot ask` and the rest. What a command does lives in its own module.
+
+The modules are imported by the commands themselves: the models and the parser take a second to load.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.console import run as run_command
+from bot.console import say
+
+cli = typer.Typer(
+    name="bot",
+    help="Recollect answers from the files your team shares, and quotes the words it relies on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+migrations = typer.Typer(name="migrate", help="Bring the database's tables up to date, or down.", no_args_is_help=True)
+keys = typer.Typer(name="keys", help="API keys of the HTTP API.", no_args_is_help=True)
+cli.add_typer(migrations)
+cli.add_typer(keys)
+
+Team = Annotated[str | None, typer.Option(help="Workspace id; none: the Slack token's, else the local one.")]
+ChannelId = Annotated[
+    str | None, typer.Option(help="Slack's id of a channel (C…); none: your own documents and public ones.")
+]
+
+
+@cli.callback(invoke_without_command=True)
+def _version(*, show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    if show:
+        say(f"recollect {version('recollect')}")
+        raise typer.Exit
+
+
+@cli.command()
+def demo(
+    *,
+    host: Annotated[str, typer.Option(help="Address the page is served at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = 8080,
+) -> None:
+    """Try Recollect with a Slack of its own, on this machine: no account, no key."""
+    from bot.demo import demo as run_demo
+
+    run_command(lambda settings: run_demo(settings, host=host, port=port), quiet=True)
+
+
+@cli.command()
+def run() -> None:
+    """Run the bot in a Slack workspace."""
+    from bot.app import serve
+
+    run_command(serve)
+
+
+@cli.command()
+def doctor() -> None:
+    """Check database, Slack, models and disk, and say how to mend what is wrong."""
+    from bot.doctor import doctor as examine
+
+    run_command(examine, quiet=True)
+
+
+@cli.command()
+def ask(question: list[str], *, channel: ChannelId = None, team: Team = None) -> None:
+    """Answer a question, with the words the answer relies on."""
+    from bot import commands
+
+    run_command(lambda settings: commands.ask(settings, " ".join(question), channel=channel, team=team), quiet=True)
+
+
+@cli.command()
+def search(
+    words: list[str],
+    *,
+    channel: ChannelId = None,
+    team: Team = None,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="Passages shown at most.")] = 5,
+) -> None:
+    """Find passages."""
+    from bot import commands
+
+    run_command(
+        lambda settings: commands.search(settings, " ".join(words), channel=channel, team=team, limit=limit), quiet=True
+    )
+
+
+@cli.command()
+def ingest(files: list[Path], *, channel: ChannelId = None, team: Team = None) -> None:
+    """Read files into memory: your own, or a channel's."""
+    from bot import commands
+
+    run_command(lambda settings: commands.ingest(settings, files, channel=channel, team=team), quiet=True)
+
+
+@cli.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+    options_metavar="[--file FILE]… [--ask QUESTION [--expect TEXT]]… …",
+)
+def smoke(context: typer.Context) -> None:
+    """Do the main job without a person: share files in a local Slack, ask, and look at what is quoted.
+
+    Each question is asked in the thread of the files named before it, and TEXT must stand in a quote of its answer;
+    a question without --expect must be refused. Without arguments: the files and questions that come along.
+    """
+    from bot.smoke import smoke as run_smoke
+    from bot.smoke_arguments import cases_from
+
+    arguments = list(context.args)
+    run_command(lambda settings: run_smoke(cases_from(arguments), settings), quiet=True)
+
+
+@migrations.command()
+def up() -> None:
+    """Bring the tables to the newest revision. `bot run` and `bot demo` do it by themselves."""
+    from bot import schema
+
+    run_command(schema.up, quiet=True)
+
+
+@migrations.command()
+def down(
+    revision: Annotated[str, typer.Argument(help="Revision to go back to; base: none of our tables are left.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask: what the tables hold is lost.")] = False,
+) -> None:
+    """Take tables away, and all they hold."""
+    from bot import schema
+
+    if not yes:
+        typer.confirm("This deletes what the tables hold, for good. Go on?", abort=True)
+    run_command(lambda settings: schema.down(settings, revision), quiet=True)
+
+
+@migrations.command()
+def status() -> None:
+    """Say which revision the database is at; exit 1 when it isn't the newest."""
+    from bot import schema
+
+    run_command(schema.status, quiet=True)
+
+
+@keys.command()
+def create(
+    *,
+    email: Annotated[str, typer.Option(help="Whose key it is; a new address makes a new person.")],
+    name: Annotated[str, typer.Option(help="Their name.")],
+    admin: Annotated[bool, typer.Option("--admin", help="Make them an administrator.")] = False,
+    team: Team = None,
+) -> None:
+    """Print a new API key. It is shown this once."""
+    from bot import commands
+
+    run_command(
+        lambda settings: commands.create_key(settings, name=name, email=email, is_admin=admin, team=team), quiet=True
+    )
+
+
+def main() -> None:
+    """Run the command line: the `bot` script."""
+    cli(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""What the commands without Slack do: ask, search, ingest, and hand out API keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from bot.config import Settings
+from bot.console import complain, printable, say
+from bot.errors import InvalidRequest, UnreadableFile
+from bot.offline import Desk, open_desk
+from bot.services.ingest import too_large
+from bot.services.users import scopes_for
+from bot.values import Answer, DocumentStatus, IngestOutcome, Passage
+
+_SNIPPET_CHARS = 300
+
+
+async def ask(settings: Settings, question: str, *, channel: str | None, team: str | None) -> int:
+    """Print the answer with the words it relies on; return 1 when nothing was found."""
+    async with open_desk(settings, team=team) as desk:
+        audience = await desk.audience(channel)
+        answer = await desk.services.answers.ask(audience, question, user_id=desk.operator.id)
+    _print_answer(answer)
+    return 0 if answer.found else 1
+
+
+async def search(settings: Settings, words: str, *, channel: str | None, team: str | None, limit: int) -> int:
+    """Print the passages found, best first; return 1 when there are none."""
+    async with open_desk(settings, team=team) as desk:
+        result = await desk.services.search.search(words, audience=await desk.audience(channel), limit=limit)
+    for number, passage in enumerate(result.passages, start=1):
+        _print_passage(number, passage)
+    if not result.passages:
+        complain("Nothing found.")
+    return 0 if result.passages else 1
+
+
+async def ingest(settings: Settings, paths: Sequence[Path], *, channel: str | None, team: str | None) -> int:
+    """Read files into memory, a bar moving meanwhile; return 1 when one of them couldn't be read."""
+    failed = 0
+    async with open_desk(settings, team=team) as desk:
+        await desk.audience(channel)  # an unknown channel is said before any file is read
+        with _progress() as bars:
+            for path in paths:
+                failed += not await _ingest_one(desk, path, bars, channel=channel, limit=settings.max_file_bytes)
+    if failed:
+        complain(f"{failed} of {len(paths)} files couldn't be read.")
+    return 1 if failed else 0
+
+
+async def create_key(settings: Settings, *, name: str, email: str, is_admin: bool, team: str | None) -> None:
+    """Print a new API key for the person with this address, who is made when there is none."""
+    async with open_desk(settings, team=team) as desk:
+        users, team_id = desk.services.users, desk.services.team_id
+        account = await users.ensure(team_id, name=name, email=email, is_admin=is_admin)
+        key = await users.create_key(team_id, account.id, scopes=scopes_for(account))
+    Console(stderr=True).print("Keep this key: it is not shown again.", highlight=False)
+    say(key)
+
+
+async def _ingest_one(desk: Desk, path: Path, bars: Progress, *, channel: str | None, limit: int) -> bool:
+    """Read one file; say how it went; return whether it is ready."""
+    bar = bars.add_task(printable(path.name), total=None)
+    try:
+        outcome = await desk.services.documents.ingest_upload(
+            desk.services.team_id,
+            desk.operator.id,
+            path.name,
+            await asyncio.to_thread(_read, path, limit),
+            channel_id=channel,
+            progress=lambda done, total: bars.update(bar, completed=done, total=total),
+        )
+    except UnreadableFile as error:
+        bars.console.print(f"✗ {printable(str(path))}: {error.user_message}", style="red", markup=False)
+        return False
+    finally:
+        bars.remove_task(bar)
+    bars.console.print(_line(outcome), style="" if outcome.error is None else "red", markup=False)
+    return outcome.status == DocumentStatus.READY
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Return the file's bytes. Raises UnreadableFile."""
+    try:
+        if path.is_dir():
+            raise UnreadableFile("a directory", user_message="It is a directory. Name the files in it.")
+        if path.stat().st_size > limit:
+            raise UnreadableFile("too large", user_message=too_large(limit))
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise UnreadableFile("no such file", user_message="There is no such file.") from error
+    except OSError as error:
+        message = f"The system won't let me read it ({error.strerror})."
+        raise UnreadableFile("not readable", user_message=message) from error
+
+
+def _line(outcome: IngestOutcome) -> str:
+    if outcome.status != DocumentStatus.READY:
+        return printable(f"✗ {outcome.filename}: {outcome.error or 'not read yet'}")
+    if outcome.already_known:
+        return printable(f"✓ {outcome.filename}: known already")
+    pages = f", {outcome.page_count} pages" if outcome.page_count else ""
+    return printable(f"✓ {outcome.filename}: {outcome.chunk_count} passages{pages}")
+
+
+def _progress() -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, console=Console(stderr=True, soft_wrap=True, highlight=False), transient=True)
+
+
+def _print_answer(answer: Answer) -> None:
+    say(answer.text)
+    for citation in answer.citations:
+        page = f", page {citation.page}" if citation.page else ""
+        say(f"\n[{citation.number}] {citation.filename}{page}", style="bold")
+        say(f"    “{citation.quote}”", style="dim")
+
+
+def _print_passage(number: int, passage: Passage) -> None:
+    page = f", page {passage.page}" if passage.page else ""
+    say(f"{number}. {passage.filename}{page}  ({passage.score:.2f})", style="bold")
+    text = " ".join(passage.text.split())
+    say(f"   {text[:_SNIPPET_CHARS]}{'…' if len(text) > _SNIPPET_CHARS else ''}\n")
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return the words of an argument list as one text. Raises InvalidRequest for an empty one."""
+    text = " ".join(words).strip()
+    if not text:
+        raise InvalidRequest("empty", user_message="Say what you are looking for.")
+    return text
