@@ -30,6 +30,13 @@ class _RedactingFilter(logging.Filter):
         return True
 
 
+def _console() -> structlog.dev.ConsoleRenderer:
+    """Return the renderer for people. Tracebacks stay plain: the pretty ones show local variables, and so messages."""
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+
+
 def configure(log_format: str = "console", level: str = "INFO") -> None:
     """Set up structlog and the standard library's logging, both to standard error.
 
@@ -37,7 +44,7 @@ def configure(log_format: str = "console", level: str = "INFO") -> None:
     """
     console = log_format == "console"
     renderer = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
+        _console() if console else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import statistics
 import tempfile
@@ -137,7 +138,7 @@ async def _run_turn(slack: LocalSlack, root: Message, turn: Turn, report: Report
         out.print(f"FAIL {turn.ask}\n     no answer within {REPLY_TIMEOUT_S} s", markup=False, highlight=False)
         return
     quotes = quoted_words(reply)
-    good = not quotes if turn.expect is None else any(_folded(turn.expect) in _folded(words) for words in quotes)
+    good = _is_refusal(reply) if turn.expect is None else any(_folded(turn.expect) in _folded(q) for q in quotes)
     report.passed += good
     report.failed += not good
     timing = slack.timing(question)
@@ -146,6 +147,11 @@ async def _run_turn(slack: LocalSlack, root: Message, turn: Turn, report: Report
     out.print(f"{'ok  ' if good else 'FAIL'} {turn.ask}", markup=False, highlight=False)
     if not good:
         out.print(f"     expected: {turn.expect or 'nothing found'}\n     quoted: {quotes}", markup=False, highlight=False)
+
+
+def _is_refusal(message: Message) -> bool:
+    """True when the bot says that it found nothing; an apology for a failure is no refusal."""
+    return not quoted_words(message) and "nearest_passages" in json.dumps(message.blocks)
 
 
 def quoted_words(message: Message) -> list[str]:

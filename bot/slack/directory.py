@@ -80,7 +80,7 @@ class SlackThreads:
                 for file in message.get("files", [])
                 if message.get("user") and message.get("user") != self._bot_user_id
             ]
-            if message.get("text"):
+            if message.get("text") and message.get("user") != self._bot_user_id:  # ours are stored when they are posted
                 turns.append(await self._turn(team_id, message))
         return turns, files
 
@@ -100,8 +100,6 @@ class SlackThreads:
     async def _turn(self, team_id: str, message: dict[str, Any]) -> Turn:
         text = message["text"]
         names = {**await self._directory.names(team_id, text), self._bot_user_id: "Recollect"}
-        if message.get("user") == self._bot_user_id:
-            return Turn(Role.ASSISTANT, plain_from(text, names), ts=message["ts"])
         author = message.get("username") or "somebody"
         if message.get("user"):
             author = (await self._directory.person(team_id, message["user"])).name
