@@ -7,7 +7,6 @@ visible row. Why so, and its measurements: docs/decisions/0003-extractive-answer
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -126,7 +125,7 @@ def search_result(rows: Sequence[Row[Any]], *, floor: float) -> SearchResult:
         )
         for row in rows
     )
-    weights = json.loads(rows[0].term_weights or "{}") if rows else {}
+    weights = (rows[0].term_weights or {}) if rows else {}
     return SearchResult(
         passages=tuple(passage for passage in nearest if passage.score >= floor),
         nearest=nearest,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -142,7 +141,7 @@ def turn_context(row: RowMapping) -> TurnContext:
     return TurnContext(
         user_id=row["user_id"],
         conversation_id=row["conversation_id"],
-        history=tuple(_turn(entry) for entry in json.loads(row["history"] or "[]")),
+        history=tuple(_turn(entry) for entry in row["history"] or []),
         thread_read=row["thread_read"],
         channel_ids=frozenset(row["channel_ids"]),
         channel_synced_at=row["channel_synced_at"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +63,7 @@ class WorkRepository:
         """Take on work that is due, oldest first. Two who claim at once never get the same."""
         rows = await self._session.execute(_CLAIM, {"team": team_id, "tasks": list(tasks), "limit": limit})
         return [
-            ClaimedWork(team_id, row.id, row.task, row.key, json.loads(row.ids), row.epoch, row.thread, row.body)
+            ClaimedWork(team_id, row.id, row.task, row.key, row.ids, row.epoch, row.thread, row.body)
             for row in rows
         ]
 
@@ -131,7 +130,7 @@ _CLAIM = text("""
           FROM due WHERE w.team_id = :team AND w.id = due.id
         RETURNING w.id, w.task, w.key, w.ids, w.epoch, w.thread, w.inbox_id, w.run_at
     )
-    SELECT c.id, c.task, c.key, CAST(c.ids AS text) AS ids, c.epoch, c.thread, i.body
+    SELECT c.id, c.task, c.key, c.ids, c.epoch, c.thread, i.body
       FROM claimed c LEFT JOIN inbox i ON i.team_id = :team AND i.id = c.inbox_id
      ORDER BY c.run_at, c.id
 """)
