@@ -6,15 +6,13 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 import pytest
-from sqlalchemy import URL, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine
-from testcontainers.community.postgres import PostgresContainer
+from sqlalchemy import URL, make_url, pool
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from bot.db import migrate
 from bot.db.embedded import start_embedded
@@ -24,9 +22,9 @@ TEAM = "T0TEST"
 OTHER_TEAM = "T0OTHER"
 BOT = "recollect_test_bot"
 BOT_PASSWORD = "recollect"
+NO_SHARED_FOLDER = "the shared folder isn't here"
 
 _numbers = itertools.count()
-_without_shared: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,38 +49,30 @@ class Server:
         owner = make_url(self.owner_url).set(database=name)
         return Database(_render(owner), _render(owner.set(username=BOT, password=BOT_PASSWORD)))
 
-    async def execute(self, *statements: str) -> None:
-        """Run statements outside any transaction."""
-        connection = await connect(self.owner_url)
-        try:
-            for statement in statements:
-                await connection.execute(statement)
-        finally:
-            await connection.close()
-
     async def create(self, *, template: str | None = None) -> Database:
         """Make a database, empty or a clone. The name says which run and which worker it belongs to."""
         worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
         name = f"recollect_{worker}_{os.getpid()}_{next(_numbers)}"
-        await self.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
+        await execute(self.owner_url, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
         return self.database(name)
 
     async def drop(self, database: Database) -> None:
-        await self.execute(f"DROP DATABASE {database.name} WITH (FORCE)")
+        await execute(self.owner_url, f"DROP DATABASE {database.name} WITH (FORCE)")
 
 
 def _render(url: URL) -> str:
     return url.render_as_string(hide_password=False)
 
 
-async def connect(url: str) -> asyncpg.Connection:
-    """Connect past SQLAlchemy, for what has to stand outside a transaction."""
-    parts = make_url(url)
-    host = parts.host or parts.query.get("host")
-    port = parts.port or parts.query.get("port")
-    return await asyncpg.connect(
-        host=host, port=port, user=parts.username, password=parts.password, database=parts.database
-    )
+async def execute(url: str, *statements: str) -> None:
+    """Run statements outside any transaction."""
+    engine = create_async_engine(url, poolclass=pool.NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            for statement in statements:
+                await connection.exec_driver_sql(statement)
+    finally:
+        await engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -91,16 +81,25 @@ def server() -> Iterator[Server]:
     if url := os.environ.get("TEST_DATABASE_URL"):
         yield Server(url)
     elif os.environ.get("TEST_DATABASE") == "container":
-        image = os.environ.get("TEST_DATABASE_IMAGE", "pgvector/pgvector:pg17")
-        with PostgresContainer(image, driver="asyncpg") as container:
-            yield Server(container.get_connection_url())
+        yield from _container(os.environ.get("TEST_DATABASE_IMAGE", "pgvector/pgvector:pg17"))
     else:
-        home = Path(tempfile.mkdtemp(prefix="recollect-"))
-        home.chmod(0o755)  # the server may run as somebody else
-        embedded = start_embedded(home, throwaway=True)
-        yield Server(embedded.owner_url)
-        embedded.stop()
-        shutil.rmtree(home)
+        yield from _embedded()
+
+
+def _container(image: str) -> Iterator[Server]:
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415  # slow to import, rarely wanted
+
+    with PostgresContainer(image, driver="asyncpg") as container:
+        yield Server(container.get_connection_url())
+
+
+def _embedded() -> Iterator[Server]:
+    home = Path(tempfile.mkdtemp(prefix="recollect-"))
+    home.chmod(0o755)  # the server may run as somebody else
+    embedded = start_embedded(home, throwaway=True)
+    yield Server(embedded.owner_url)
+    embedded.stop()
+    shutil.rmtree(home)
 
 
 @pytest.fixture(scope="session")
@@ -121,6 +120,14 @@ async def database(server: Server, template: Database) -> AsyncIterator[Database
 
 
 @pytest.fixture
+async def empty_database(server: Server) -> AsyncIterator[Database]:
+    """A database of the test's own with nothing in it."""
+    database = await server.create()
+    yield database
+    await server.drop(database)
+
+
+@pytest.fixture
 async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
     """An engine as the bot's role, which owns nothing."""
     engine = build_engine(database.bot_url, pool_size=5, max_overflow=0)
@@ -135,31 +142,26 @@ def sessions(engine: AsyncEngine) -> Sessions:
 
 
 @pytest.fixture(scope="session")
-def _shared_folder() -> Path | None:
-    folder = Path(os.environ.get("RECOLLECT_SHARED") or Path(__file__).parents[2] / "shared")
-    return folder if folder.is_dir() else None
-
-
-@pytest.fixture
-def shared(_shared_folder: Path | None, request: pytest.FixtureRequest) -> Path:
+def shared() -> Path:
     """The folder of samples and contracts that lies beside the repository; a stranger's clone has none."""
-    if _shared_folder is None:
-        _without_shared.append(request.node.nodeid)
-        pytest.skip("no shared folder")
-    return _shared_folder
+    folder = Path(os.environ.get("RECOLLECT_SHARED") or Path(__file__).parents[2] / "shared")
+    if not folder.is_dir():
+        pytest.skip(NO_SHARED_FOLDER)
+    return folder
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail a run that skipped anything, the tests that lack the shared folder apart."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = len(reporter.stats.get("skipped", [])) if reporter else 0
-    if skipped > len(_without_shared) and session.exitstatus == pytest.ExitCode.OK:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Count aloud, last of all, the tests that lack the shared folder; any other skip fails the run."""
+    reporter: pytest.TerminalReporter | None = session.config.pluginmanager.get_plugin("terminalreporter")
+    assert reporter is not None
+    reasons = [report.longrepr[2] for report in reporter.stats.get("skipped", [])]
+    unexplained = [reason for reason in reasons if NO_SHARED_FOLDER not in reason]
+    if unexplained and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say aloud what could not be tested here."""
-    if _without_shared:
-        terminalreporter.write_line(
-            f"{len(_without_shared)} tests NOT RUN: they need the shared folder (RECOLLECT_SHARED), which isn't here"
-        )
+    yield
+    for reason in unexplained:
+        reporter.write_line(f"FAILED: nothing may be skipped here: {reason}", red=True)
+    if len(reasons) > len(unexplained):
+        count = len(reasons) - len(unexplained)
+        reporter.write_line(f"NOT RUN: {count} tests that need the shared folder (RECOLLECT_SHARED)", yellow=True)

@@ -40,8 +40,8 @@ class Account:
             return os.access(directory, os.X_OK)
         return run(["/bin/sh", "-c", 'cd "$0"', str(directory)], self).returncode == 0
 
-    def owns(self, directory: Path) -> Path:
-        """Give `directory` to the account, closed to everybody else."""
+    def take(self, directory: Path) -> Path:
+        """Make `directory` the account's own, closed to everybody else."""
         directory.chmod(0o700)
         if self.uid is not None and self.gid is not None:
             os.chown(directory, self.uid, self.gid)
@@ -52,12 +52,18 @@ def account_for(data: Path) -> Account:
     """Return the account that owns the cluster in `data`, or shall own it once it is there.
 
     Only root becomes somebody else: `recollect` where an administrator made that account, else `postgres`, else
-    `nobody`. Raises InvalidSettings when there is none of them.
+    `nobody`. Raises InvalidSettings when there is none of them, or the cluster is somebody else's.
     """
+    owner = data.stat() if data.exists() else None
     if os.geteuid() != 0:
+        if owner is not None and owner.st_uid != os.geteuid():
+            raise InvalidSettings(
+                f"{data} belongs to uid {owner.st_uid}",
+                user_message=f"{data} belongs to somebody else. Set RECOLLECT_HOME to a directory of your own.",
+            )
         return Account()
-    if data.exists() and data.stat().st_uid != 0:
-        return Account(data.stat().st_uid, data.stat().st_gid)
+    if owner is not None:
+        return Account(owner.st_uid, owner.st_gid)
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
     for name in ("recollect", "postgres", "nobody"):
         if name in known:

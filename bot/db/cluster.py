@@ -26,8 +26,17 @@ def make_cluster(data: Path, tree: Path, account: Account, *, version: int, sync
     """Make an empty cluster in `data`, or nothing: a killed initdb leaves no directory of that name."""
     for leftover in data.parent.glob("init.*"):
         shutil.rmtree(leftover)
-    staging = account.owns(Path(tempfile.mkdtemp(prefix="init.", dir=data.parent)))
-    command = [tree / "bin" / "initdb", "-D", staging, "-U", "postgres", "-A", "trust", "--encoding=UTF8"]
+    staging = account.take(Path(tempfile.mkdtemp(prefix="init.", dir=data.parent)))
+    command: list[str | Path] = [
+        tree / "bin" / "initdb",
+        "-D",
+        staging,
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--encoding=UTF8",
+    ]
     if version >= _BUILTIN_LOCALE_SINCE:
         command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     else:
@@ -64,7 +73,7 @@ def make_socket_directory(home: Path, account: Account) -> Path:
             f"{directory} belongs to uid {found.st_uid}",
             user_message=f"{directory} belongs to somebody else. Set RECOLLECT_HOME to a directory of your own.",
         )
-    return account.owns(directory)
+    return account.take(directory)
 
 
 def is_ready(data: Path) -> bool:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +42,8 @@ _STOP_TIMEOUT_S = 20.0
 _LOOK_S = 0.02  # between two looks at the pid file
 _RESPAWN_S = 0.25  # orphans of a killed server hold its shared memory for a moment
 _RESPAWNS = 20
+_CRASHES = 3  # once may be somebody's kill; thrice is the processor
+_PSQL_LOST_CONNECTION = 2
 _LOG_BYTES = 5 * 2**20
 _IO_METHOD_SINCE = 18
 
@@ -119,10 +121,8 @@ class EmbeddedServer:
 
     def ensure_running(self) -> None:
         """Start the server unless it runs; afterwards, who starts it owns it. From the main thread only."""
-        deadline = time.monotonic() + self._timeout_s
         with contextlib.closing(self._starting()) as steps:
             for pause_s in steps:
-                self._check(deadline)
                 time.sleep(pause_s)
 
     async def watch(self, *, interval_s: float = 1.0) -> None:
@@ -131,10 +131,8 @@ class EmbeddedServer:
             await asyncio.sleep(interval_s)
             if self.is_running():
                 continue
-            deadline = time.monotonic() + self._timeout_s
             with contextlib.closing(self._starting()) as steps:
                 for pause_s in steps:
-                    self._check(deadline)
                     await asyncio.sleep(pause_s)
 
     def stop(self) -> None:
@@ -149,18 +147,39 @@ class EmbeddedServer:
             process.send_signal(signal.SIGQUIT)  # no checkpoint; the next start replays the log
             process.wait(_STOP_TIMEOUT_S)
 
-    def _starting(self) -> Iterator[float]:
-        """Bring the server up step by step; yields how many seconds to pause before the next."""
+    def _starting(self) -> Generator[float, None, None]:
+        """Bring the server up or leave none behind; yields how many seconds to pause before the next step."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the server would end with this thread; start it from the main thread")
+        deadline = time.monotonic() + self._timeout_s
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.stop)
+            for pause_s in self._steps():
+                if time.monotonic() > deadline:
+                    raise self._failure(f"not ready after {self._timeout_s:.0f} s")
+                yield pause_s
+            undo.pop_all()
+
+    def _steps(self) -> Iterator[float]:
         with (self._home / "lock").open("a") as lock:
             while not _lock(lock):
                 yield _LOOK_S
             if not (self._data / "PG_VERSION").exists():
                 make_cluster(self._data, self._tree, self._account, version=self._version, sync=not self._throwaway)
             require_version(self._data, self._version)
-            yield from self._spawning()
-            self._bootstrap()
+            crashes = 0
+            while crashes < _CRASHES:
+                yield from self._spawning()
+                error = self._bootstrap()
+                if error is None:
+                    return
+                crashes += "server closed the connection" in error
+                yield _RESPAWN_S
+        raise InvalidSettings(
+            "the server dies of a vector distance",
+            user_message="This machine's processor is too old for the bundled PostgreSQL (it needs AVX2). "
+            "Set DATABASE_URL to a PostgreSQL server with pgvector.",
+        )
 
     def _spawning(self) -> Iterator[float]:
         starts = 0
@@ -177,7 +196,7 @@ class EmbeddedServer:
 
     def _spawn(self) -> None:
         drop_foreign_locks(self._data, self.socket_dir)
-        command = [self._tree / "bin" / "postgres", "-D", self._data, "-k", self.socket_dir]
+        command: list[str | Path] = [self._tree / "bin" / "postgres", "-D", self._data, "-k", self.socket_dir]
         for name, value in self._settings().items():
             command += ["-c", f"{name}={value}"]
         with _open_log(self._home) as log:
@@ -203,24 +222,18 @@ class EmbeddedServer:
             settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
         return settings
 
-    def _bootstrap(self) -> None:
-        """Make database, extension and roles where they are missing, and try the processor on a distance."""
-        command = [self._tree / "bin" / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", self.socket_dir, "-U", OWNER]
-        done = run([*command, "-d", "postgres", "-f", "-"], self._account, text=_BOOTSTRAP)
-        if done.returncode == 0:
-            return
-        if "server closed the connection" in done.stderr:
-            raise InvalidSettings(
-                "the server died of a vector distance",
-                user_message="This machine's processor is too old for the bundled PostgreSQL (it needs AVX2). "
-                "Set DATABASE_URL to a PostgreSQL server with pgvector.",
-            )
-        raise self._failure(done.stderr.strip()[-500:])
+    def _bootstrap(self) -> str | None:
+        """Make database, extension and roles where they are missing, and try the processor on a distance.
 
-    def _check(self, deadline: float) -> None:
-        if time.monotonic() > deadline:
-            self.stop()
-            raise self._failure(f"not ready after {self._timeout_s:.0f} s")
+        Returns what the client said when the server went away, or was just going when it still looked ready.
+        """
+        options = ["-XqAt", "-v", "ON_ERROR_STOP=1", "-h", str(self.socket_dir), "-U", OWNER, "-d", "postgres"]
+        done = run([self._tree / "bin" / "psql", *options, "-f", "-"], self._account, text=_BOOTSTRAP)
+        if done.returncode == _PSQL_LOST_CONNECTION:
+            return done.stderr
+        if done.returncode != 0:
+            raise self._failure(done.stderr.strip()[-500:])
+        return None
 
     def _failure(self, why: str) -> DatabaseUnavailable:
         return DatabaseUnavailable(
@@ -236,13 +249,13 @@ class EmbeddedServer:
 
 
 def _make_home(home: Path) -> None:
+    message = f"I can't write to the directory {home}. Set RECOLLECT_HOME to a directory of your own."
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidSettings(
-            f"can't make {home}: {error}",
-            user_message=f"I can't make the directory {home}. Set RECOLLECT_HOME to a directory of your own.",
-        ) from error
+        raise InvalidSettings(f"can't make {home}: {error}", user_message=message) from error
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise InvalidSettings(f"can't write to {home}", user_message=message)
 
 
 def _lock(file: IO[str]) -> bool:
@@ -256,4 +269,5 @@ def _lock(file: IO[str]) -> bool:
 def _open_log(home: Path) -> IO[bytes]:
     path = home / "postgres.log"
     too_long = path.exists() and path.stat().st_size > _LOG_BYTES
+    path.touch(mode=0o600)
     return path.open("wb" if too_long else "ab")

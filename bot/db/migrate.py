@@ -14,17 +14,32 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, make_url, pool, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from bot.db.requirements import ensure_extension, ensure_role, require_server
+from bot.db.requirements import (
+    ensure_extension,
+    ensure_role,
+    require_creation,
+    require_rights,
+    require_server,
+    sqlstate,
+)
+from bot.errors import DatabaseUnavailable, InvalidSettings
 
 _LOCK = 0x5265636F6C6C  # "Recoll"
 _LOOK_S = 0.1
+_CONNECT_TIMEOUT_S = 10
+_WRONG_URL = {"28000", "28P01", "3D000"}  # no such role, wrong password, no such database
+_UNAVAILABLE = ("08", "53", "57P")  # connection lost, no resources, starting up or shutting down
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
-    """Where a database stands: its revision (None: nothing there), the newest, and what lies between, oldest first."""
+    """Where a database stands: its revision (None: nothing there), the newest, and what lies between.
+
+    `pending` is in the order in which an upgrade takes them.
+    """
 
     current: str | None
     head: str
@@ -34,19 +49,24 @@ class SchemaStatus:
 async def upgrade(owner_url: str, bot_url: str, revision: str = "head") -> None:
     """Migrate up to `revision`. Makes extension and role when they are missing and the owner may make them.
 
-    Raises InvalidSettings when an administrator must do something first, and says what; DatabaseUnavailable.
+    Raises InvalidSettings when an administrator must do something first, and says what; DatabaseUnavailable. Each
+    revision is one transaction: a failure leaves the one before it.
     """
     bot = make_url(bot_url)
-    async with _locked(owner_url) as connection:
+    async with locked(owner_url) as connection:
         await require_server(connection)
         schema = await ensure_extension(connection)
-        await ensure_role(connection, bot, vector_schema=schema)
-        await _alembic(connection, lambda config: command.upgrade(config, revision), bot_role=bot.username)
+        if (await _status(connection)).pending:
+            await require_creation(connection)
+            await ensure_role(connection, bot, vector_schema=schema)
+            await _alembic(connection, lambda config: command.upgrade(config, revision), bot_role=bot.username)
+        await require_rights(connection, bot)
 
 
 async def downgrade(owner_url: str, revision: str = "base") -> None:
     """Migrate down to `revision`; `base` leaves no table of ours. Extension and role stay: they may serve others."""
-    async with _locked(owner_url) as connection:
+    async with locked(owner_url) as connection:
+        await ensure_extension(connection)
         await _alembic(connection, lambda config: command.downgrade(config, revision), bot_role=None)
         if revision == "base":
             await connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
@@ -56,11 +76,21 @@ async def downgrade(owner_url: str, revision: str = "base") -> None:
 async def status(owner_url: str) -> SchemaStatus:
     """Return where the database stands. Reads only."""
     async with _connected(owner_url) as connection:
-        current = await connection.run_sync(lambda c: MigrationContext.configure(c).get_current_revision())
-    scripts = ScriptDirectory.from_config(_config())
-    head = scripts.get_current_head() or ""
-    pending = [script.revision for script in scripts.iterate_revisions(head, current or "base")]
+        return await _status(connection)
+
+
+async def _status(connection: AsyncConnection) -> SchemaStatus:
+    current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    await connection.rollback()
+    known = scripts()
+    head = known.get_current_head() or ""
+    pending = [script.revision for script in known.iterate_revisions(head, current or "base")]
     return SchemaStatus(current=current, head=head, pending=pending[::-1])
+
+
+def scripts() -> ScriptDirectory:
+    """Return the revisions this release knows."""
+    return ScriptDirectory.from_config(_config())
 
 
 async def _alembic(connection: AsyncConnection, act: Callable[[Config], None], *, bot_role: str | None) -> None:
@@ -82,16 +112,28 @@ def _config(**attributes: Any) -> Config:
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
-    engine = create_async_engine(url, poolclass=pool.NullPool)
+    engine = create_async_engine(url, poolclass=pool.NullPool, connect_args={"timeout": _CONNECT_TIMEOUT_S})
     try:
         async with engine.connect() as connection:
             yield connection
+    except OSError as error:  # TimeoutError is one
+        raise DatabaseUnavailable(f"database: {type(error).__name__}") from error
+    except DBAPIError as error:
+        if sqlstate(error) in _WRONG_URL:
+            raise InvalidSettings(
+                f"PostgreSQL refuses the connection: {sqlstate(error)}",
+                user_message="PostgreSQL answers, and refuses: check user, password and database name of DATABASE_URL "
+                "(and DATABASE_OWNER_URL, when it is set).",
+            ) from error
+        if error.connection_invalidated or str(sqlstate(error)).startswith(_UNAVAILABLE):
+            raise DatabaseUnavailable(f"database: {sqlstate(error)}") from error
+        raise
     finally:
         await engine.dispose()
 
 
 @asynccontextmanager
-async def _locked(url: str) -> AsyncIterator[AsyncConnection]:
+async def locked(url: str) -> AsyncIterator[AsyncConnection]:
     """Connect and hold the migrations' lock. Tried again and again: a statement that waits would block index builds."""
     async with _connected(url) as connection:
         while not await connection.scalar(text(f"SELECT pg_try_advisory_lock({_LOCK})")):

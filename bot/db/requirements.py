@@ -19,6 +19,7 @@ OLDEST_VECTOR = (0, 8)  # the first with iterative index scans
 
 _SCRAM_ROUNDS = 4096  # PostgreSQL's default
 _FORBIDDEN = "42501"
+_NO_SUCH_OBJECT = "42704"
 _EXISTS = {"42710", "23505"}  # a role made between our look and our try
 
 _EXTENSION = """
@@ -29,7 +30,13 @@ _EXTENSION = """
 
 async def require_server(connection: AsyncConnection) -> None:
     """Raise InvalidSettings when PostgreSQL is too old."""
-    major = int((await connection.execute(text("SHOW server_version_num"))).scalar_one()) // 10_000
+    require_version(int((await connection.execute(text("SHOW server_version_num"))).scalar_one()))
+    await connection.rollback()
+
+
+def require_version(server_version_num: int) -> None:
+    """Raise InvalidSettings when this isn't at least PostgreSQL 16; 160003 is 16.3."""
+    major = server_version_num // 10_000
     if major < OLDEST_SERVER:
         raise InvalidSettings(
             f"PostgreSQL {major}",
@@ -72,7 +79,7 @@ async def _create_extension(connection: AsyncConnection) -> None:
     try:
         await connection.execute(text("CREATE EXTENSION vector"))
     except DBAPIError as error:
-        if _sqlstate(error) != _FORBIDDEN:
+        if sqlstate(error) != _FORBIDDEN:
             raise
         await connection.rollback()
         raise InvalidSettings(
@@ -80,6 +87,38 @@ async def _create_extension(connection: AsyncConnection) -> None:
             user_message=f'Ask an administrator to run once in database "{await _database(connection)}": '
             "CREATE EXTENSION vector;",
         ) from error
+
+
+async def require_creation(connection: AsyncConnection) -> None:
+    """Raise InvalidSettings when the owner's role may not make tables: since PostgreSQL 15 few may."""
+    allowed = text("SELECT current_user, current_schema(), has_schema_privilege(current_schema(), 'CREATE')")
+    user, schema, may = (await connection.execute(allowed)).one()
+    await connection.rollback()
+    if not may:
+        raise InvalidSettings(
+            f"{user} may not create in {schema}",
+            user_message=f'Role "{user}" may not make tables in database "{await _database(connection)}". Set '
+            "DATABASE_OWNER_URL to a role that may, or ask an administrator to run there: "
+            f'GRANT CREATE ON SCHEMA {schema or "public"} TO "{user}";',
+        )
+
+
+async def require_rights(connection: AsyncConnection, bot: URL) -> None:
+    """Raise InvalidSettings when the tables were made for another role than the bot's."""
+    allowed = text("SELECT has_table_privilege(:role, 'workspaces', 'INSERT')")
+    try:
+        may = (await connection.execute(allowed, {"role": bot.username})).scalar_one()
+    except DBAPIError as error:
+        if sqlstate(error) != _NO_SUCH_OBJECT:
+            raise
+        may = False
+    await connection.rollback()
+    if not may:
+        raise InvalidSettings(
+            f"{bot.username} has no rights",
+            user_message=f'Role "{bot.username}" has no rights on the tables: they were made for another role. Ask an '
+            f'administrator to grant that one to it: GRANT "the other" TO "{bot.username}";',
+        )
 
 
 async def ensure_role(connection: AsyncConnection, bot: URL, *, vector_schema: str) -> None:
@@ -106,10 +145,10 @@ async def _try(connection: AsyncConnection, statement: str, *, password: str = "
         await connection.execute(text("SAVEPOINT role"))
         await connection.exec_driver_sql(statement + secret)
     except DBAPIError as error:
-        if _sqlstate(error) in _EXISTS:
+        if sqlstate(error) in _EXISTS:
             await connection.execute(text("ROLLBACK TO SAVEPOINT role"))
             return
-        if _sqlstate(error) != _FORBIDDEN:
+        if sqlstate(error) != _FORBIDDEN:
             raise
         asked = statement + (" PASSWORD 'the one in DATABASE_URL'" if password else "")
         raise InvalidSettings(
@@ -133,7 +172,8 @@ async def _database(connection: AsyncConnection) -> str:
     return str((await connection.execute(text("SELECT current_database()"))).scalar_one())
 
 
-def _sqlstate(error: DBAPIError) -> str | None:
+def sqlstate(error: DBAPIError) -> str | None:
+    """Return PostgreSQL's five-character code for what went wrong, if PostgreSQL said it."""
     return getattr(error.orig, "sqlstate", None)
 
 
