@@ -38,7 +38,7 @@ class Page:
         self._is_connected = is_connected
         self._loopback_only = loopback_only
         self._sockets: set[web.WebSocketResponse] = set()
-        self._deeds: dict[str, Callable[[Json], Awaitable[object]]] = {
+        self._deeds: dict[str, Callable[[Json], Awaitable[Json | str | None]]] = {
             "click": self._click,
             "command": self._command,
             "delete": self._delete,
@@ -139,39 +139,37 @@ class Page:
         done = await deed(json.loads(await request.text()))
         return web.json_response({"done": done})
 
-    async def _command(self, told: Json) -> object:
+    async def _command(self, told: Json) -> str:
         thread_ts = told.get("thread_ts")
-        return await self._hands.command(
-            told["user"], told["channel"], told["command"], told["text"], thread_ts=thread_ts
-        )
+        return await self._hands.command(told["user"], told["channel"], told["command"], told["text"], thread_ts=thread_ts)
 
-    async def _click(self, told: Json) -> object:
+    async def _click(self, told: Json) -> None:
         if view_id := told.get("view_id"):
-            return await self._hands.click_view(told["user"], view_id, told["action_id"], told.get("value"))
-        return await self._hands.click(told["user"], self._message(told), told["action_id"], told.get("value"))
+            await self._hands.click_view(told["user"], view_id, told["action_id"], told.get("value"))
+        else:
+            await self._hands.click(told["user"], self._message(told), told["action_id"], told.get("value"))
 
-    async def _delete(self, told: Json) -> object:
-        return await self._hands.delete(self._message(told))
+    async def _delete(self, told: Json) -> None:
+        await self._hands.delete(self._message(told))
 
-    async def _edit(self, told: Json) -> object:
-        return await self._hands.edit(self._message(told), told["text"])
+    async def _edit(self, told: Json) -> None:
+        await self._hands.edit(self._message(told), told["text"])
 
-    async def _join(self, told: Json) -> object:
-        return self._hands.join(told["user"], told["channel"])
+    async def _join(self, told: Json) -> None:
+        self._hands.join(told["user"], told["channel"])
 
-    async def _open_app(self, told: Json) -> object:
+    async def _open_app(self, told: Json) -> None:
         self._hands.open_app(told["user"], tab=told["tab"])
-        return None
 
-    async def _react(self, told: Json) -> object:
+    async def _react(self, told: Json) -> None:
         message = self._message(told)
         remove = self._hands.store.user(told["user"]).id in message.reactions.get(told["name"], [])
-        return await self._hands.react(told["user"], message, told["name"], remove=remove)
+        await self._hands.react(told["user"], message, told["name"], remove=remove)
 
-    async def _stop(self, told: Json) -> object:
-        return await self._hands.stop(told["user"], self._message(told))
+    async def _stop(self, told: Json) -> None:
+        await self._hands.stop(told["user"], self._message(told))
 
-    async def _submit(self, told: Json) -> object:
+    async def _submit(self, told: Json) -> Json:
         return await self._hands.submit(told["user"], told["view_id"], told["values"])
 
     def _person(self, user_id: str) -> User:
