@@ -9,17 +9,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import pool, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from bot.db.binaries import account_for, bundled_tree, runnable_tree
 from bot.db.cluster import is_served
 from bot.db.embedded import EmbeddedServer, start_embedded
+from bot.db.models import ChunkEmbedding, Document, DocumentChunk, EmbeddingModel
+from bot.values import new_id
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -131,3 +134,33 @@ async def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
             return [tuple(row) for row in await connection.execute(text(statement))]
     finally:
         await engine.dispose()
+
+
+async def add_chunk(
+    session: AsyncSession, *, embedding: Sequence[float], lexical: Mapping[int, float] | None = None
+) -> DocumentChunk:
+    """Store a document of one chunk with its vectors."""
+    team_id = (await session.execute(text("SELECT current_setting('app.team')"))).scalar_one()
+    model = EmbeddingModel(name=f"model-{new_id()}", dimensions=len(embedding))
+    document = Document(team_id=team_id, id=new_id(), filename="plan.md")
+    session.add_all([model, document])
+    await session.flush()
+    chunk = DocumentChunk(
+        team_id=team_id, id=new_id(), document_id=document.id, chunk_index=0,
+        content="We open at nine.", token_count=5, char_start=0, char_end=16,
+    )  # fmt: skip
+    session.add(chunk)
+    await session.flush()
+    session.add(
+        ChunkEmbedding(
+            team_id=team_id,
+            model_id=model.id,
+            document_id=document.id,
+            chunk_id=chunk.id,
+            embedding=np.array(embedding, dtype=np.float32),
+            lexical=dict(lexical or {}),
+            lexical_version=1,
+        )  # fmt: skip
+    )
+    await session.flush()
+    return chunk

@@ -1,0 +1,180 @@
+"""What happens on a server that isn't ready for us: one sentence says what an administrator must do."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from bot.db import migrate
+from bot.db.embedded import EmbeddedServer
+from bot.db.engine import Sessions, build_engine
+from bot.db.models import ChunkEmbedding
+from bot.db.requirements import require_version, scram_verifier
+from bot.errors import InvalidSettings
+from tests.conftest import TEAM, Database, Server, execute
+from tests.db.conftest import add_chunk, ask, rows
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+async def plain_owner(server: Server, empty_database: Database) -> AsyncIterator[Database]:
+    """A database that belongs to a role without any privilege beyond it, and a bot that isn't there yet."""
+    owner, bot = (f"recollect_{kind}_{os.getpid()}_{next(_numbers)}" for kind in ("owner", "bot"))
+    await execute(
+        server.owner_url,
+        f"CREATE ROLE {owner} LOGIN PASSWORD 'secret'",
+        f"ALTER DATABASE {empty_database.name} OWNER TO {owner}",
+    )
+    owned = make_url(empty_database.owner_url).set(username=owner, password="secret")
+    bots = owned.set(username=bot, password="it's a secret")
+    yield Database(owned.render_as_string(hide_password=False), bots.render_as_string(hide_password=False))
+    await execute(empty_database.owner_url, f"REASSIGN OWNED BY {owner} TO CURRENT_USER", f"DROP OWNED BY {owner}")
+    for role in (bot, owner):
+        if await ask(empty_database.owner_url, f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
+            await execute(empty_database.owner_url, f"DROP OWNED BY {role}", f"DROP ROLE {role}")
+
+
+async def test_an_owner_who_may_not_make_the_extension_is_told_who_may(plain_owner: Database) -> None:
+    with pytest.raises(InvalidSettings) as refusal:
+        await migrate.upgrade(plain_owner.owner_url, plain_owner.bot_url)
+
+    assert refusal.value.user_message == (
+        f'Ask an administrator to run once in database "{plain_owner.name}": CREATE EXTENSION vector;'
+    )
+
+
+async def test_an_owner_who_may_not_make_roles_is_told_the_statement(
+    plain_owner: Database, empty_database: Database
+) -> None:
+    await execute(empty_database.owner_url, "CREATE EXTENSION vector")
+    bot = make_url(plain_owner.bot_url).username
+
+    with pytest.raises(InvalidSettings) as refusal:
+        await migrate.upgrade(plain_owner.owner_url, plain_owner.bot_url)
+
+    asked = f"CREATE ROLE \"{bot}\" LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'the one in DATABASE_URL';"
+    assert refusal.value.user_message.endswith(asked)
+    await execute(empty_database.owner_url, asked.replace("the one in DATABASE_URL", "it''s a secret"))
+    await migrate.upgrade(plain_owner.owner_url, plain_owner.bot_url)
+    assert await ask(plain_owner.bot_url, "SELECT count(*) FROM workspaces") == 0
+
+
+async def test_an_owner_who_may_make_roles_makes_the_bots(plain_owner: Database, empty_database: Database) -> None:
+    owner = make_url(plain_owner.owner_url).username
+    await execute(empty_database.owner_url, "CREATE EXTENSION vector", f"ALTER ROLE {owner} CREATEROLE")
+
+    await migrate.upgrade(plain_owner.owner_url, plain_owner.bot_url)
+
+    assert await ask(plain_owner.bot_url, "SELECT current_user") == make_url(plain_owner.bot_url).username
+    assert (
+        await ask(plain_owner.bot_url, "SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        is False
+    )
+
+
+async def test_one_role_for_both_is_still_held_by_the_wall(plain_owner: Database, empty_database: Database) -> None:
+    await execute(empty_database.owner_url, "CREATE EXTENSION vector")
+
+    await migrate.upgrade(plain_owner.owner_url, plain_owner.owner_url)
+
+    engine = build_engine(plain_owner.owner_url, pool_size=1)
+    async with Sessions(engine).tenant(TEAM) as session:
+        await add_chunk(session, embedding=[1, 0])
+    await engine.dispose()
+    assert await ask(plain_owner.owner_url, "SELECT count(*) FROM chunk_embeddings") == 0
+    assert await ask(empty_database.owner_url, "SELECT count(*) FROM chunk_embeddings") == 1
+
+
+async def test_an_owner_who_may_not_make_tables_is_told_so(plain_owner: Database, empty_database: Database) -> None:
+    owner = make_url(plain_owner.owner_url).username
+    await execute(
+        empty_database.owner_url,
+        "CREATE EXTENSION vector",
+        f"ALTER DATABASE {empty_database.name} OWNER TO CURRENT_USER",
+    )
+
+    with pytest.raises(InvalidSettings) as refusal:
+        await migrate.upgrade(plain_owner.owner_url, plain_owner.bot_url)
+
+    assert refusal.value.user_message.endswith(f'GRANT CREATE ON SCHEMA public TO "{owner}";')
+
+
+async def test_a_bot_the_tables_were_not_made_for_is_told_so(database: Database, plain_owner: Database) -> None:
+    other = make_url(database.bot_url).set(username=make_url(plain_owner.owner_url).username)
+
+    with pytest.raises(InvalidSettings, match="has no rights"):
+        await migrate.upgrade(database.owner_url, other.render_as_string(hide_password=False))
+
+
+async def test_the_extension_may_live_in_a_schema_of_its_own(empty_database: Database) -> None:
+    await execute(empty_database.owner_url, "CREATE SCHEMA extensions", "CREATE EXTENSION vector SCHEMA extensions")
+
+    await migrate.upgrade(empty_database.owner_url, empty_database.bot_url)
+
+    engine = build_engine(empty_database.bot_url, pool_size=1)
+    async with Sessions(engine).tenant(TEAM) as session:
+        await add_chunk(session, embedding=[1, 0])
+        distance = ChunkEmbedding.embedding.cosine_distance([1, 0])
+        assert (await session.execute(distance.select())).scalar_one() == 0
+    await engine.dispose()
+    await migrate.downgrade(empty_database.owner_url)
+
+
+async def test_an_extension_that_is_too_old_is_refused(empty_database: Database) -> None:
+    await execute(
+        empty_database.owner_url,
+        "CREATE EXTENSION vector",
+        "UPDATE pg_extension SET extversion = '0.7.4' WHERE extname = 'vector'",
+    )
+
+    with pytest.raises(InvalidSettings) as refusal:
+        await migrate.upgrade(empty_database.owner_url, empty_database.bot_url)
+
+    assert "pgvector 0.7.4; Recollect needs 0.8 or newer" in refusal.value.user_message
+
+
+async def test_a_server_without_pgvector_is_refused(
+    start: Callable[..., EmbeddedServer], home: Path, tree: Path
+) -> None:
+    copy = home / "bare" / tree.parent.name / tree.name
+    shutil.copytree(tree, copy, symlinks=True)
+    libraries = tree.parent.parent / f"{tree.parent.name}.libs"
+    shutil.copytree(libraries, home / "bare" / libraries.name)
+    server = start(home / "home", tree=copy)
+    next(copy.rglob("vector.control")).unlink()
+    await execute(server.owner_url, "CREATE DATABASE bare")
+
+    with pytest.raises(InvalidSettings) as refusal:
+        await migrate.upgrade(server.owner_url.replace("/recollect?", "/bare?"), server.bot_url)
+
+    assert "lacks pgvector 0.8 or newer" in refusal.value.user_message
+
+
+@pytest.mark.parametrize(("number", "refused"), [(150_014, True), (160_000, False), (180_004, False)])
+def test_postgresql_before_16_is_refused(number: int, refused: bool) -> None:
+    if not refused:
+        require_version(number)
+        return
+
+    with pytest.raises(InvalidSettings) as refusal:
+        require_version(number)
+
+    assert "PostgreSQL 15" in refusal.value.user_message
+
+
+async def test_a_password_is_prepared_as_postgresql_would(plain_owner: Database, empty_database: Database) -> None:
+    owner = make_url(plain_owner.owner_url).username
+    [(stored,)] = await rows(empty_database.owner_url, f"SELECT rolpassword FROM pg_authid WHERE rolname = '{owner}'")
+    found = re.fullmatch(r"SCRAM-SHA-256\$4096:([^$]+)\$.*", stored)
+    assert found is not None
+
+    assert scram_verifier("secret", salt=base64.b64decode(found[1])) == stored
