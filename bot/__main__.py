@@ -7,7 +7,7 @@ The modules are imported by the commands themselves: the models and the parser t
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +38,7 @@ ChannelId = Annotated[
 @cli.callback(invoke_without_command=True)
 def _version(*, show: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     if show:
-        say(f"recollect {version('recollect')}")
+        say(f"recollect {_installed_version()}")
         raise typer.Exit
 
 
@@ -163,6 +163,13 @@ def create(
     run_command(
         lambda settings: commands.create_key(settings, name=name, email=email, is_admin=admin, team=team), quiet=True
     )
+
+
+def _installed_version() -> str:
+    try:
+        return version("recollect")
+    except PackageNotFoundError:
+        return "(a checkout that isn't installed)"
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from bot.config import Settings
 from bot.console import complain, printable, say
-from bot.errors import InvalidRequest, UnreadableFile
+from bot.errors import UnreadableFile
 from bot.offline import Desk, open_desk
 from bot.services.ingest import too_large
 from bot.services.users import scopes_for
@@ -49,7 +49,7 @@ async def ingest(settings: Settings, paths: Sequence[Path], *, channel: str | No
             for path in paths:
                 failed += not await _ingest_one(desk, path, bars, channel=channel, limit=settings.max_file_bytes)
     if failed:
-        complain(f"{failed} of {len(paths)} files couldn't be read.")
+        complain(f"{failed} of {_count(len(paths), 'file')} couldn't be read.")
     return 1 if failed else 0
 
 
@@ -104,8 +104,12 @@ def _line(outcome: IngestOutcome) -> str:
         return printable(f"✗ {outcome.filename}: {outcome.error or 'not read yet'}")
     if outcome.already_known:
         return printable(f"✓ {outcome.filename}: known already")
-    pages = f", {outcome.page_count} pages" if outcome.page_count else ""
-    return printable(f"✓ {outcome.filename}: {outcome.chunk_count} passages{pages}")
+    pages = f", {_count(outcome.page_count, 'page')}" if outcome.page_count else ""
+    return printable(f"✓ {outcome.filename}: {_count(outcome.chunk_count, 'passage')}{pages}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _progress() -> Progress:
@@ -126,11 +130,3 @@ def _print_passage(number: int, passage: Passage) -> None:
     say(f"{number}. {passage.filename}{page}  ({passage.score:.2f})", style="bold")
     text = " ".join(passage.text.split())
     say(f"   {text[:_SNIPPET_CHARS]}{'…' if len(text) > _SNIPPET_CHARS else ''}\n")
-
-
-def joined(words: Sequence[str]) -> str:
-    """Return the words of an argument list as one text. Raises InvalidRequest for an empty one."""
-    text = " ".join(words).strip()
-    if not text:
-        raise InvalidRequest("empty", user_message="Say what you are looking for.")
-    return text

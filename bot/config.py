@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from bot.errors import InvalidSettings
 
@@ -69,6 +71,23 @@ def _is_command(name: str) -> str:
 Command = Annotated[str, AfterValidator(_is_command)]
 
 
+def _for_asyncpg(value: str) -> str:
+    """Return a PostgreSQL URL as the driver wants it: with its own name, and libpq's `sslmode` as `ssl`."""
+    try:
+        url = make_url(value)
+    except (ArgumentError, ValueError):
+        raise ValueError(_NO_URL) from None  # SQLAlchemy's words would show the password
+    if url.drivername not in {"postgres", "postgresql", "postgresql+asyncpg"} or not url.database:
+        raise ValueError(_NO_URL)
+    query = {"ssl" if key == "sslmode" else key: item for key, item in url.query.items()}
+    return url.set(drivername="postgresql+asyncpg", query=query).render_as_string(hide_password=False)
+
+
+_NO_URL = "must be a PostgreSQL address: postgresql://user:password@host:5432/database"
+
+DatabaseUrl = Annotated[str, AfterValidator(_for_asyncpg)]
+
+
 class Settings(BaseSettings):
     """Everything that can be set, by environment variables of the same names in capitals or a `.env` file."""
 
@@ -81,8 +100,10 @@ class Settings(BaseSettings):
     )
     slack_api_url: str = Field("https://slack.com/api/", description="Web API of Slack or a compatible server")
 
-    database_url: str | None = Field(None, description="PostgreSQL 16+ with pgvector 0.8+; none: the embedded server")
-    database_owner_url: str | None = Field(None, description="The role that migrates; none: DATABASE_URL")
+    database_url: DatabaseUrl | None = Field(
+        None, description="PostgreSQL 16+ with pgvector 0.8+; none: the embedded server"
+    )
+    database_owner_url: DatabaseUrl | None = Field(None, description="The role that migrates; none: DATABASE_URL")
     database_pool_size: int = Field(20, ge=1, description="Connections kept open")
     database_max_overflow: int = Field(10, ge=0, description="Connections beyond those, under load")
     database_pool_timeout_s: float = Field(30, gt=0, description="Seconds to wait for a connection")

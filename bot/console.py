@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Coroutine
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 import typer
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from bot import log
 from bot.config import Settings
-from bot.errors import RecollectError
+from bot.errors import DatabaseUnavailable, RecollectError, ServiceUnavailable
 from bot.values import new_id
 
 logger = structlog.get_logger()
@@ -32,13 +33,14 @@ def run(work: Work, *, quiet: bool = False) -> None:
 
     `quiet` logs warnings and worse only: for commands whose output is the answer itself.
     """
+    settings: Settings | None = None
     try:
         settings = Settings.load()
         level = "WARNING" if quiet and settings.log_level == "INFO" else settings.log_level
         log.configure(settings.log_format, level)
         code = asyncio.run(work(settings)) or 0
     except RecollectError as error:
-        complain(error.user_message)
+        complain(explanation(error, settings))
         code = 1
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -48,6 +50,22 @@ def run(work: Work, *, quiet: bool = False) -> None:
         complain(f"Something went wrong on my side. The log above has it under the number {error_id}.")
         code = 1
     raise typer.Exit(code)
+
+
+def explanation(error: RecollectError, settings: Settings | None) -> str:
+    """Return an error in words for whoever runs the bot: they can look after what others can only wait for."""
+    if isinstance(error, DatabaseUnavailable) and error.user_message == DatabaseUnavailable.user_message:
+        return f"I can't reach PostgreSQL{_place(settings)}. Is it running, and is DATABASE_URL right?"
+    if isinstance(error, ServiceUnavailable):
+        return f"{error.user_message} ({error})"
+    return error.user_message
+
+
+def _place(settings: Settings | None) -> str:
+    if settings is None or settings.database_url is None:
+        return ""
+    address = urlsplit(settings.database_owner_url or settings.database_url)
+    return f" at {address.hostname or 'its socket'}" + (f", port {address.port}" if address.port else "")
 
 
 def say(text: str, *, style: str = "") -> None:

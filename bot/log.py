@@ -32,9 +32,7 @@ class _RedactingFilter(logging.Filter):
 
 def _console() -> structlog.dev.ConsoleRenderer:
     """Return the renderer for people. Tracebacks stay plain: the pretty ones show local variables, and so messages."""
-    return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-    )
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
 
 
 def configure(log_format: str = "console", level: str = "INFO") -> None:
@@ -43,15 +41,13 @@ def configure(log_format: str = "console", level: str = "INFO") -> None:
     Slack's SDK logs whole payloads and headers at DEBUG, so its loggers never go below INFO.
     """
     console = log_format == "console"
-    renderer = (
-        _console() if console else structlog.processors.JSONRenderer()
-    )
+    renderer = _console() if console else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
-            *([] if console else [structlog.processors.format_exc_info]),
+            structlog.processors.format_exc_info,  # before redaction: an exception's text may hold an address or a key
             _redact_event,
             renderer,
         ],

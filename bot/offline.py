@@ -31,11 +31,10 @@ class Desk:
         Slack isn't asked whether memberships still hold: whoever sits here has the database. Raises NotFound.
         """
         team_id = self.services.team_id
+        if channel_id is None:
+            return await self.services.audiences.known_of_user(team_id, self.operator.id)
         async with self.services.sessions.tenant(team_id) as session:
-            channels = ChannelRepository(session)
-            if channel_id is None:
-                return await channels.get_audience_of(team_id, self.operator.id)
-            if await channels.get(team_id, channel_id) is None:
+            if await ChannelRepository(session).get(team_id, channel_id) is None:
                 raise NotFound(channel_id, user_message=f"I don't know a channel {channel_id} in {team_id}.")
         return Audience(team_id, frozenset([channel_id]))
 

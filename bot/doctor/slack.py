@@ -1,0 +1,75 @@
+"""Looks at Slack: whether it takes the tokens, and has given the scopes that are needed."""
+
+from __future__ import annotations
+
+import re
+
+from bot.app import identify
+from bot.config import Settings
+from bot.doctor.finding import Finding, fail, ok, warn
+from bot.errors import InvalidSettings, ServiceUnavailable
+from bot.slack.client import Clients, ask
+from bot.slack.scopes import BOT_SCOPES, OPTIONAL_SCOPES
+
+_SIGNING_SECRET = re.compile(r"[0-9a-f]{32}")
+
+
+async def check_slack(settings: Settings) -> list[Finding]:
+    """Look at the tokens that are set. Raises InvalidSettings for half the settings or a refused bot token."""
+    if settings.slack_bot_token is None and settings.slack_app_token is None and settings.slack_signing_secret is None:
+        mend = "For a real workspace set SLACK_BOT_TOKEN, and SLACK_APP_TOKEN or SLACK_SIGNING_SECRET (README)."
+        return [warn("Slack", "no token is set: `bot demo` works, `bot run` doesn't", mend=mend)]
+    settings.require_slack()
+    return [*await _bot_token(settings), *await _app_token(settings), *_signing_secret(settings)]
+
+
+async def _bot_token(settings: Settings) -> list[Finding]:
+    token = settings.slack_bot_token.get_secret_value() if settings.slack_bot_token else ""
+    clients = Clients(token, base_url=settings.slack_api_url)
+    try:
+        workspace = await identify(clients)
+        response = await ask(clients.reading.auth_test())
+    finally:
+        await clients.close()
+    name = workspace.name or workspace.team_id
+    return [ok("Slack token", f"{name} ({workspace.team_id}) takes it"), *_scopes(response.headers)]
+
+
+def _scopes(headers: dict[str, str]) -> list[Finding]:
+    """Compare the scopes that Slack names in a header with those the bot needs."""
+    named = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), None)
+    if named is None:
+        return [warn("Scopes", "the server doesn't name them", mend="Compare the app's scopes with manifest.yml.")]
+    held = {scope.strip() for scope in named.split(",")}
+    mend = "Add them under OAuth & Permissions (or paste manifest.yml anew), and install the app again."
+    if missing := [f"{scope} (to {purpose})" for scope, purpose in BOT_SCOPES.items() if scope not in held]:
+        return [fail("Scopes", f"missing: {', '.join(missing)}", mend=mend)]
+    if missing := [f"{scope} (to {purpose})" for scope, purpose in OPTIONAL_SCOPES.items() if scope not in held]:
+        return [ok("Scopes", f"all that are needed; without {', '.join(missing)}")]
+    return [ok("Scopes", "all that are needed")]
+
+
+async def _app_token(settings: Settings) -> list[Finding]:
+    """Ask for a Socket Mode address, and don't use it."""
+    if settings.slack_app_token is None:
+        return []
+    token = settings.slack_app_token.get_secret_value()
+    clients = Clients(token, base_url=settings.slack_api_url)
+    try:
+        await ask(clients.reading.apps_connections_open(app_token=token))
+    except (InvalidSettings, ServiceUnavailable) as error:
+        mend = "Basic Information, App-Level Tokens: one with connections:write; and switch Socket Mode on."
+        return [fail("App token", f"Slack refuses SLACK_APP_TOKEN ({error})", mend=mend)]
+    finally:
+        await clients.close()
+    return [ok("App token", "Socket Mode opens")]
+
+
+def _signing_secret(settings: Settings) -> list[Finding]:
+    if settings.slack_signing_secret is None:
+        return []
+    where = f"events are taken at http://{settings.http_host}:{settings.http_port}/slack/events"
+    if not _SIGNING_SECRET.fullmatch(settings.slack_signing_secret.get_secret_value()):
+        mend = "Copy it again: Basic Information, App Credentials, Signing Secret (32 digits and letters a–f)."
+        return [warn("Signing secret", f"{where}, but it doesn't look like Slack's", mend=mend)]
+    return [ok("Signing secret", where)]
