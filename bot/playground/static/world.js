@@ -17,6 +17,7 @@ export class World {
     this.connected = true;
     this.socket = null;
     this.follow = () => {};
+    this.arrivals = new Map();
   }
 
   user(id) { return this.users.get(id); }
@@ -78,6 +79,18 @@ export class World {
     else if (change.kind === "view" && change.view.type === "home") this.home = change.view;
     else if (change.kind === "channels" || change.kind === "people") this.become(this.me);
     this.onchange(change.kind, change);
+    if (change.kind === "message") {
+      this.arrivals.get(change.message.ts)?.();
+      this.arrivals.delete(change.message.ts);
+    }
+  }
+
+  /** Settles when a message of this ts comes, or after three seconds. */
+  #arrival(ts) {
+    return new Promise((resolve) => {
+      this.arrivals.set(ts, resolve);
+      setTimeout(resolve, 3000);
+    });
   }
 
   #setStatus(change) {
@@ -86,13 +99,14 @@ export class World {
     else this.statuses.delete(key);
   }
 
-  /** Post a message; returns its ts, or null when it was refused (the reason is shown). */
+  /** Post a message; returns its ts once it is on the page, or null when it was refused (the reason is shown). */
   async say(channel, text, { threadTs, files = [] } = {}) {
     const form = new FormData();
     const fields = { user: this.me, channel, text, ...(threadTs ? { thread_ts: threadTs } : {}) };
     for (const [name, value] of Object.entries(fields)) form.append(name, value);
     for (const file of files) form.append("files", file, file.name);
     const answer = await this.#send("/ui/say", form);
+    if (answer && !this.message(channel, answer.ts)) await this.#arrival(answer.ts);
     return answer?.ts ?? null;
   }
 
