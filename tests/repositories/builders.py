@@ -71,6 +71,11 @@ def unit(seed: int, dimensions: int = DIMENSIONS) -> Vector:
     return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
 
+def halved(vectors: Vector) -> Vector:
+    """Return vectors as a column of 16-bit floats keeps them."""
+    return vectors.astype(np.float16).astype(np.float32)
+
+
 def indexed(texts: Sequence[str], *, vectors: Sequence[Vector] | None = None) -> list[IndexedChunk]:
     """Return chunks of a document whose text is `texts` joined by line breaks, a page each."""
     chunks, start = [], 0
