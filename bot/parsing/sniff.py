@@ -52,11 +52,12 @@ _OFFICE_MIMETYPES = {
 _BY_MIMETYPE = {mimetype: file_type for file_type, mimetype in _OFFICE_MIMETYPES.items()}
 
 _REFUSED = (
-    (re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\x00|MM\x00\*|RIFF....WEBP|....ftyp(heic|heix|mif1|avif)", re.DOTALL), Reason.PICTURE),
-    (re.compile(rb"BM....\x00\x00\x00\x00", re.DOTALL), Reason.PICTURE),
-    (re.compile(rb"ID3|OggS|fLaC|RIFF....(WAVE|AVI )|....ftyp|\x1aE\xdf\xa3|\xff[\xfb\xf3\xf2]", re.DOTALL), Reason.RECORDING),
-    (re.compile(rb"\x1f\x8b|BZh|7z\xbc\xaf|Rar!|\xfd7zXZ|\x28\xb5\x2f\xfd|.{257}ustar", re.DOTALL), Reason.ARCHIVE),
-)  # fmt: skip
+    (rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\x00|MM\x00\*|RIFF....WEBP|BM....\x00\x00\x00\x00", Reason.PICTURE),
+    (rb"\x00\x00..ftyp(?:heic|heix|mif1|avif)", Reason.PICTURE),
+    (rb"\x00\x00..ftyp|RIFF....(?:WAVE|AVI )|\x1aE\xdf\xa3", Reason.RECORDING),
+    (rb"ID3[\x02-\x04]|OggS\x00|fLaC\x00|\xff[\xfb\xf3\xf2]", Reason.RECORDING),
+    (rb"\x1f\x8b|BZh[1-9]1AY|7z\xbc\xaf|Rar!\x1a|\xfd7zXZ|\x28\xb5\x2f\xfd|.{257}ustar[\x00 ]", Reason.ARCHIVE),
+)
 
 # Streams of an OLE compound file (MS-CFB), by which Office 97–2003 tells its kinds apart.
 _OLE_STREAMS = (
@@ -91,7 +92,7 @@ def kind_of_binary(data: bytes) -> Kind | None:
 
     Raises Unparsable for kinds we never read, and for documents behind a password.
     """
-    if b"%PDF-" in data[:1024]:
+    if _is_pdf(data):
         return _office("pdf")
     if data.startswith(b"{\\rtf"):
         return _office("rtf")
@@ -100,7 +101,7 @@ def kind_of_binary(data: bytes) -> Kind | None:
     if data.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
         return _office(_ole_type(data))
     for signature, reason in _REFUSED:
-        if signature.match(data):
+        if re.match(signature, data, re.DOTALL):
             raise Unparsable(reason, f"starts with {data[:12].hex()}")
     return None
 
@@ -122,6 +123,11 @@ def kind_of_text(text: str, filename: str) -> Kind:
 def extension_of(filename: str) -> str:
     """Return the name's extension in lower case without the dot, "" when it has none."""
     return PurePosixPath(filename.replace("\x00", "")).suffix.lower().lstrip(".")
+
+
+def _is_pdf(data: bytes) -> bool:
+    """Tell a PDF, junk before its header included, from a text that speaks of one."""
+    return data[:64].lstrip()[:5] == b"%PDF-" or (b"%PDF-" in data[:1024] and b"startxref" in data[-2048:])
 
 
 def _office(file_type: str) -> Kind:

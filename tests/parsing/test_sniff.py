@@ -11,7 +11,7 @@ from tests.parsing.builders import compound, docx, odt, paragraph, pdf, xlsx, zi
     ("data", "file_type"),
     [
         (pdf([["x"]]), "pdf"),
-        (b"\n\n junk before \n" + pdf([["x"]]), "pdf"),
+        (b"\xff junk before \n" + pdf([["x"]]), "pdf"),
         (b"{\\rtf1 x}", "rtf"),
         (docx(paragraph("x")), "docx"),
         (xlsx({"A": [["x"]]}), "xlsx"),
@@ -45,7 +45,7 @@ def test_documents_are_known_by_their_bytes(data: bytes, file_type: str) -> None
         (b"\x00\x00\x00\x18ftypisom", Reason.RECORDING),
         (b"RIFF\x00\x00\x00\x00WAVE", Reason.RECORDING),
         (b"7z\xbc\xaf\x27\x1c", Reason.ARCHIVE),
-        (b"a" * 257 + b"ustar", Reason.ARCHIVE),
+        (b"a" * 257 + b"ustar\x00", Reason.ARCHIVE),
         (zipped({"mimetype": "application/zip"}), Reason.ARCHIVE),
         (b"PK\x03\x04 and then nothing of a zip", Reason.DAMAGED),
         (compound("Anything else"), Reason.UNSUPPORTED),
@@ -58,7 +58,18 @@ def test_kinds_we_never_read_are_refused_by_their_bytes(data: bytes, reason: Rea
     assert caught.value.reason is reason
 
 
-@pytest.mark.parametrize("data", [b"plain", b"BMW is a maker of cars", b"PK is a name", "ID: 3".encode("utf-16")])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"plain",
+        b"BMW is a maker of cars",
+        b"PK is a name",
+        b"ID3 tags",
+        b"A PDF begins with %PDF-1.7",
+        b"BZhang",
+        "ID: 3".encode("utf-16"),
+    ],
+)
 def test_text_is_left_to_the_readers_of_text(data: bytes) -> None:
     assert kind_of_binary(data) is None
 
