@@ -147,7 +147,9 @@ def _is_record(block: list[_Line]) -> bool:
 
 
 def _looks_like_heading(line: str) -> bool:
-    return len(line) <= _HEADING_LENGTH and not _CLOSED.search(line) and any(c.isalpha() for c in line)
+    if len(line) > _HEADING_LENGTH or _CLOSED.search(line) or not any(character.isalpha() for character in line):
+        return False
+    return len(list(_cut_at_stops(line, 0, len(line)))) == 1
 
 
 def _next_line_is_rule(text: str, end: int) -> bool:

@@ -1,0 +1,100 @@
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.text.lexical import (
+    LEXICAL_SPACE,
+    MAX_TERMS,
+    document_weights,
+    hash_term,
+    is_stop_word,
+    query_terms,
+    terms,
+    words,
+)
+
+
+def test_terms_are_lower_case_stems_without_stop_words_in_order() -> None:
+    assert terms("What are the Opening hours of the offices?") == ["open", "hour", "offic"]
+
+
+@pytest.mark.parametrize("word", ["who", "what", "when", "where", "why", "how", "which", "the", "doesn", "please"])
+def test_question_words_and_function_words_carry_no_meaning(word: str) -> None:
+    assert is_stop_word(word)
+
+
+@pytest.mark.parametrize("word", ["may", "us", "system", "year", "first", "one", "will2"])
+def test_words_that_also_name_something_are_kept(word: str) -> None:
+    assert not is_stop_word(word)
+
+
+def test_forms_of_one_word_meet() -> None:
+    assert set(terms("approved approves approving")) == {"approv"}
+
+
+def test_ligatures_soft_hyphens_and_full_width_letters_of_files_are_read_as_the_plain_word() -> None:
+    assert terms("o\ufb03ce off\u00adice \uff2f\uff46\uff46\uff49\uff43\uff45") == ["offic"] * 3
+
+
+def test_scripts_without_spaces_are_read_in_pairs_of_characters() -> None:
+    assert words("東京都は春 in May") == ["東京", "京都", "都は", "は春", "in", "may"]
+    assert set(terms("京都")) <= set(terms("東京都"))
+
+
+def test_a_hash_is_the_same_on_every_machine_and_within_the_space() -> None:
+    assert hash_term("holiday") == 278183666
+    assert all(1 <= hash_term(str(n)) <= LEXICAL_SPACE for n in range(1000))
+
+
+def test_a_document_weighs_terms_by_bm25_with_a_fixed_average_length() -> None:
+    weights = document_weights("holiday holiday office")
+
+    norm = 1.2 * (1 - 0.75 + 0.75 * 3 / 100)
+    assert weights[hash_term("holiday")] == pytest.approx(2 * 2.2 / (2 + norm))
+    assert weights[hash_term("offic")] == pytest.approx(2.2 / (1 + norm))
+
+
+def test_only_the_heaviest_terms_of_a_long_text_are_kept() -> None:
+    text = " ".join(f"word{n} " * (1 + n % 3) for n in range(300))
+
+    weights = document_weights(text)
+
+    assert len(weights) == MAX_TERMS
+    assert min(weights.values()) > document_weights(text + " lone")[hash_term("word2")] / 3
+
+
+def test_a_question_counts_its_terms_raw() -> None:
+    assert query_terms("Pay for the pay day?") == {hash_term("pay"): 2, hash_term("day"): 1}
+
+
+def test_text_without_meaning_gives_nothing() -> None:
+    assert document_weights("the of and … !") == {}
+    assert query_terms("") == {}
+
+
+@given(st.text())
+def test_no_text_breaks_it_and_every_term_of_a_short_question_can_be_found_in_itself(text: str) -> None:
+    weights = document_weights(text)
+
+    assert all(1 <= term <= LEXICAL_SPACE and weight > 0 for term, weight in weights.items())
+    assert weights.keys() <= query_terms(text).keys()
+
+
+def test_threads_share_nothing_that_could_break() -> None:
+    expected = document_weights("Employees were approving holidays carefully. " * 20)
+    seen: list[bool] = []
+
+    def work(name: int) -> None:
+        for n in range(200):
+            terms(f"running{name}x{n} carefully{n} approved{name}")
+            seen.append(document_weights("Employees were approving holidays carefully. " * 20) == expected)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert seen == [True] * 800
