@@ -11,6 +11,7 @@ import structlog
 from bot.db.engine import Sessions
 from bot.errors import NotFound
 from bot.repositories.channels import ChannelRepository
+from bot.repositories.users import UserRepository
 from bot.services.ports import Directory
 from bot.values import Audience, Person
 
@@ -52,6 +53,9 @@ class AudienceService:
 
         Raises ServiceUnavailable when what is known is too old and Slack can't be asked.
         """
+        person = await self._directory.person(team_id, user_id)
+        async with self._sessions.tenant(team_id) as session:
+            await UserRepository(session).record_person(team_id, person)  # who isn't known may read nothing
         audience = await self.known(team_id, channel_id=channel_id, user_id=user_id, private=private)
         async with self._sessions.tenant(team_id) as session:
             stale = await ChannelRepository(session).list_stale(

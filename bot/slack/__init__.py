@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from slack_bolt.async_app import AsyncApp
 
 from bot.slack.actions import ActionListeners
@@ -28,6 +30,7 @@ def register(
     app.event("message")(events.on_message)
     app.event("file_deleted")(events.on_file_deleted)
     app.event("app_home_opened")(events.on_app_home_opened)
+    app.event(re.compile(".+"))(events.on_other)
     ask, find, docs = names
     app.command(ask)(commands.on_ask)
     app.command(find)(commands.on_find)

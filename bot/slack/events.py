@@ -59,6 +59,10 @@ class EventListeners:
             if not self._capabilities.lacks(method, error):
                 raise
 
+    async def on_other(self, event: Body) -> None:
+        """An older manifest may subscribe to more: take it, or Slack sends it three times and counts failures."""
+        log.debug("event.ignored", type=event.get("type"))
+
     async def _accept(self, body: Body, errands: list[Errand]) -> None:
         await self._inbox.accept(body, event_id=body["event_id"], team_id=body["team_id"], errands=errands)
 
