@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,7 +13,6 @@ import structlog
 
 from bot.errors import ServiceUnavailable
 from bot.playground.events import Events, subscription_of
-from bot.playground.installed import SUBSCRIPTIONS
 from bot.playground.state import Json, Store
 
 ACK_TIMEOUT_S = 3.0
@@ -60,13 +59,13 @@ class Delivery:
 class Deliveries:
     """Sends events, commands and interactions, and remembers every event it sent."""
 
-    def __init__(self, store: Store, events: Events, transport: Transport) -> None:
+    def __init__(self, store: Store, events: Events, transport: Transport, subscriptions: Iterable[str]) -> None:
         self._store = store
         self._events = events
         self._tasks: set[asyncio.Task[None]] = set()
         self.transport = transport
         self.retry_delays_s: Sequence[float] = RETRY_DELAYS_S
-        self.subscriptions = set(SUBSCRIPTIONS)
+        self.subscriptions = set(subscriptions)
         self.sent: list[Delivery] = []
 
     def send(self, event: Json) -> Delivery | None:

@@ -68,11 +68,14 @@ class Events:
 
     def file_shared(self, file: File, channel: Channel) -> Json:
         """A file now shows in a channel; carries ids only, as Slack's does."""
-        return self._file_in("file_shared", file, channel)
-
-    def file_unshared(self, file: File, channel: Channel) -> Json:
-        """A file no longer shows in a channel."""
-        return self._file_in("file_unshared", file, channel)
+        return {
+            "type": "file_shared",
+            "channel_id": channel.id,
+            "file_id": file.id,
+            "user_id": file.user_id,
+            "file": {"id": file.id},
+            "event_ts": self._store.ids.ts(),
+        }
 
     def file_deleted(self, file: File) -> Json:
         """A file is gone from the workspace."""
@@ -175,16 +178,6 @@ class Events:
 
     def _files(self, shown: Json, left_out: frozenset[str]) -> list[Json]:
         return [{k: v for k, v in file.items() if k not in left_out} for file in shown.get("files", [])]
-
-    def _file_in(self, kind: str, file: File, channel: Channel) -> Json:
-        return {
-            "type": kind,
-            "channel_id": channel.id,
-            "file_id": file.id,
-            "user_id": file.user_id,
-            "file": {"id": file.id},
-            "event_ts": self._store.ids.ts(),
-        }
 
     def _hidden(self, message: Message, subtype: str) -> Json:
         ts = self._store.ids.ts()

@@ -1,22 +1,31 @@
-"""How the app is installed here: what it was granted, and what it hears. The same as its manifest asks for."""
+"""How the app is installed here: what it was granted and what it hears, as its `manifest.yml` asks."""
 
 BOT_SCOPES = frozenset(
     {
         *("app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write", "commands"),
-        *("files:read", "files:write", "groups:history", "groups:read", "im:history", "im:read", "im:write"),
-        *("mpim:history", "mpim:read", "reactions:read", "reactions:write", "users:read", "users:read.email"),
+        *("files:read", "groups:history", "groups:read", "im:history", "im:read", "mpim:history", "mpim:read"),
+        *("users:read", "users:read.email"),
     }
 )
 
+MORE_SCOPES = frozenset({"channels:join", "files:write", "im:write", "reactions:read", "reactions:write", "team:read"})
+"""Scopes that methods here ask for and the manifest doesn't."""
+
 SUBSCRIPTIONS = frozenset(
     {
-        *("agent_session_stopped", "app_context_changed", "app_home_opened", "app_mention", "app_uninstalled"),
-        *("channel_archive", "channel_deleted", "channel_unarchive", "file_deleted", "file_shared", "file_unshared"),
-        *("group_archive", "group_deleted", "group_unarchive", "member_joined_channel", "member_left_channel"),
-        *("message.channels", "message.groups", "message.im", "message.mpim", "reaction_added", "reaction_removed"),
-        *("tokens_revoked", "user_change"),
+        *("app_home_opened", "app_mention", "file_deleted"),
+        *("message.channels", "message.groups", "message.im", "message.mpim"),
     }
 )
+
+MORE_SUBSCRIPTIONS = frozenset(
+    {
+        *("agent_session_stopped", "channel_archive", "channel_deleted", "channel_unarchive", "file_shared"),
+        *("group_archive", "group_deleted", "group_unarchive", "member_joined_channel", "member_left_channel"),
+        *("reaction_added", "reaction_removed", "user_change"),
+    }
+)
+"""Events this Slack can send to an app that subscribes to more than the manifest does."""
 
 COMMANDS = {
     "/ask": "[question] Ask; only you see the answer",

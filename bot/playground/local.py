@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from bot.playground.faults import Faults
 from bot.playground.files import Uploads, download
 from bot.playground.hands import Hands
 from bot.playground.http_events import HttpTransport
-from bot.playground.installed import BOT_SCOPES, COMMANDS
+from bot.playground.installed import BOT_SCOPES, COMMANDS, SUBSCRIPTIONS
 from bot.playground.interactions import Interactions
 from bot.playground.limits import PostLimiter
 from bot.playground.page import LOOPBACK, Page
@@ -35,7 +35,7 @@ class LocalSlack(Hands):
     """A workspace with one app in it, served over HTTP and WebSockets.
 
     It lives between `start()` and `close()`, or in an `async with`. `port` 0 takes a free one. Users and channels
-    may be added before it starts. `posts_per_second` None lets the app post as fast as it can.
+    may be added before it starts. Scopes and subscriptions are the manifest's unless given. `posts_per_second` None lets the app post as fast as it can.
     """
 
     def __init__(
@@ -46,14 +46,16 @@ class LocalSlack(Hands):
         team_id: str = LOCAL_TEAM_ID,
         bot_name: str = "Recollect",
         commands: Mapping[str, str] | Sequence[str] = COMMANDS,
-        scopes: Sequence[str] = tuple(BOT_SCOPES),
+        scopes: Iterable[str] = BOT_SCOPES,
+        subscriptions: Iterable[str] = SUBSCRIPTIONS,
+        home_tab: bool = False,
         posts_per_second: float | None = 1.0,
         post_burst: int = 1,
     ) -> None:
         store = Store(team_id=team_id, bot_name=bot_name)
         events, watchers = Events(store), Watchers()
         self.sockets = Sockets(store, on_change=lambda count: watchers.tell("app", connected=count > 0))
-        deliveries = Deliveries(store, events, self.sockets)
+        deliveries = Deliveries(store, events, self.sockets, subscriptions)
         workspace = Workspace(store, events, deliveries, watchers)
         super().__init__(workspace, Interactions(workspace), commands=commands)
         self.tokens = Tokens(f"xoxb-{secrets.token_hex(12)}", f"xapp-{secrets.token_hex(12)}", secrets.token_hex(16))
@@ -64,7 +66,7 @@ class LocalSlack(Hands):
         backstage = Backstage(workspace, self.sockets, self._uploads, self.interactions, self.limiter, self.scopes)
         self.web_api = WebApi(backstage, self.tokens, self.faults)
         self._host, self._port = host, port
-        self._page = Page(self, is_connected=self._is_connected, loopback_only=host in LOOPBACK)
+        self._page = Page(self, home_tab=home_tab, is_connected=self._is_connected, loopback_only=host in LOOPBACK)
         self._runner: web.AppRunner | None = None
         self._http: HttpTransport | None = None
 

@@ -33,9 +33,10 @@ class Page:
     It has no log-in, so it answers only what its own page asks: another site can neither read nor post through it.
     """
 
-    def __init__(self, hands: Hands, *, is_connected: Callable[[], bool], loopback_only: bool) -> None:
+    def __init__(self, hands: Hands, *, is_connected: Callable[[], bool], loopback_only: bool, home_tab: bool) -> None:
         self._hands = hands
         self._is_connected = is_connected
+        self._home_tab = home_tab
         self._loopback_only = loopback_only
         self._sockets: set[web.WebSocketResponse] = set()
         self._deeds: dict[str, Callable[[Json], Awaitable[Json | str | None]]] = {
@@ -97,7 +98,8 @@ class Page:
 
     async def _state(self, request: web.Request) -> web.Response:
         state = snapshot(self._hands.workspace, self._person(request.query.get("user", "")))
-        return web.json_response(state | {"commands": self._hands.commands, "connected": self._is_connected()})
+        state |= {"commands": self._hands.commands, "connected": self._is_connected(), "home_tab": self._home_tab}
+        return web.json_response(state)
 
     async def _live(self, request: web.Request) -> web.WebSocketResponse:
         user = self._person(request.query.get("user", ""))
@@ -141,7 +143,9 @@ class Page:
 
     async def _command(self, told: Json) -> str:
         thread_ts = told.get("thread_ts")
-        return await self._hands.command(told["user"], told["channel"], told["command"], told["text"], thread_ts=thread_ts)
+        return await self._hands.command(
+            told["user"], told["channel"], told["command"], told["text"], thread_ts=thread_ts
+        )
 
     async def _click(self, told: Json) -> None:
         if view_id := told.get("view_id"):

@@ -60,6 +60,7 @@ function route() {
 function go(channelId, root = null) {
   const path = root ? `/archives/${channelId}/p${root.replace(".", "")}?open` : `/archives/${channelId}`;
   if (channelId !== view.channel) view.tab = "messages";
+  if (channelId !== view.channel && world.channel(channelId)?.kind === "im") world.do("open_app", { tab: "messages" });
   history.pushState(null, "", path);
   shell.classList.remove("side-open");
   route();
@@ -108,6 +109,7 @@ function drawMain() {
 }
 
 function tabs() {
+  if (!world.homeTab) return null;
   const tab = (name, label) => el("button", { type: "button", role: "tab", class: "tab", "aria-selected": String(view.tab === name), onclick: () => openTab(name) }, label);
   return el("div", { class: "tabs", role: "tablist" }, tab("messages", "Messages"), tab("home", "Home"));
 }

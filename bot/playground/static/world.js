@@ -44,6 +44,7 @@ export class World {
     this.commands = state.commands;
     this.connected = state.connected;
     this.home = state.home;
+    this.homeTab = state.home_tab;
     this.prompts = state.prompts;
     this.users = new Map(state.users.map((person) => [person.id, person]));
     this.channels = new Map(state.channels.map((channel) => [channel.id, channel]));
