@@ -66,7 +66,7 @@ class Candidate:
 def candidates(prompt: Prompt) -> list[Candidate]:
     """Return every sentence that could answer, in the order of passages and text.
 
-    Left out: headings, questions, and what only repeats the question's words.
+    Left out: headings, questions, and lines that only repeat the question's words.
     """
     asked = _Asked(prompt)
     found = [
@@ -88,7 +88,8 @@ def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]
     found = []
     for position, (span, sentence) in enumerate(zip(spans, readings, strict=True)):
         own = set(stems[position])
-        if span.kind is Kind.HEADING or sentence.endswith("?") or own <= asked.terms:
+        echoes = span.kind is Kind.LINE and own <= asked.terms
+        if span.kind is Kind.HEADING or sentence.endswith("?") or echoes or not own:
             continue
         before = set(stems[position - 1]) if position else set()
         above = set(lexical.terms(f"{span.context} {passage.heading or ''}"))

@@ -85,6 +85,21 @@ async def test_a_question_overtakes_a_long_ingest(embedder: LocalEmbedder) -> No
     await ingest
 
 
+async def test_a_question_waits_for_one_batch_however_many_files_are_read(embedder: LocalEmbedder) -> None:
+    text = FILLER * 14
+    start = time.perf_counter()
+    await embedder.embed([text] * 2)
+    batch_s = time.perf_counter() - start
+    files = [asyncio.create_task(embedder.embed([text] * 4)) for _ in range(8)]
+    await asyncio.sleep(batch_s / 2)
+
+    start = time.perf_counter()
+    await embedder.embed_query("When do we open?")
+
+    assert time.perf_counter() - start < 4 * batch_s
+    await asyncio.gather(*files)
+
+
 async def test_the_event_loop_stays_free_while_texts_are_encoded(embedder: LocalEmbedder) -> None:
     await embedder.warm_up()
     ingest = asyncio.create_task(embedder.embed([FILLER * 14] * 8))

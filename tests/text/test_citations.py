@@ -68,7 +68,15 @@ def test_each_paragraph_makes_its_own_claims() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["Cats can fly. [1]", "[1]", "Yes [1]", "No marks at all.", "The office is in Berlin. [0] [3] [99]"]
+    "answer",
+    [
+        "Elderly cats often fly south in winter by way of Berlin. [1]",
+        "Cats can fly. [1]",
+        "[1]",
+        "Yes [1]",
+        "No marks at all.",
+        "The office is in Berlin. [0] [3] [99]",
+    ],
 )
 def test_without_a_passage_that_bears_it_out_there_is_no_citation(answer: str) -> None:
     assert quotes(answer) == []
