@@ -21,6 +21,7 @@ from typing import IO
 
 import platformdirs
 import psutil
+import structlog
 from sqlalchemy import URL
 
 from bot.db.binaries import account_for, bundled_tree, major_version, run, runnable_tree, spawn
@@ -32,7 +33,9 @@ from bot.db.cluster import (
     make_socket_directory,
     require_version,
 )
-from bot.errors import DatabaseUnavailable, InvalidSettings
+from bot.errors import DatabaseUnavailable, InvalidSettings, RecollectError
+
+_log = structlog.get_logger()
 
 DATABASE = "recollect"
 OWNER = "postgres"
@@ -131,9 +134,14 @@ class EmbeddedServer:
             await asyncio.sleep(interval_s)
             if self.is_running():
                 continue
-            with contextlib.closing(self._starting()) as steps:
-                for pause_s in steps:
-                    await asyncio.sleep(pause_s)
+            try:
+                with contextlib.closing(self._starting()) as steps:
+                    for pause_s in steps:
+                        await asyncio.sleep(pause_s)
+            except RecollectError as error:
+                _log.error("database.restart_failed", reason=str(error))  # and try again: the disk may have room then
+            else:
+                _log.warning("database.restarted", owns_server=self.owns_server)
 
     def stop(self) -> None:
         """Stop the server if it is ours: clients are cut off, what they committed is kept."""

@@ -145,22 +145,14 @@ async def add_chunk(
     document = Document(team_id=team_id, id=new_id(), filename="plan.md")
     session.add_all([model, document])
     await session.flush()
-    chunk = DocumentChunk(
-        team_id=team_id, id=new_id(), document_id=document.id, chunk_index=0,
-        content="We open at nine.", token_count=5, char_start=0, char_end=16,
-    )  # fmt: skip
+    content = "We open at nine."
+    chunk = DocumentChunk(team_id=team_id, id=new_id(), document_id=document.id, chunk_index=0, content=content)
+    chunk.token_count, chunk.char_start, chunk.char_end = 5, 0, len(content)
     session.add(chunk)
     await session.flush()
-    session.add(
-        ChunkEmbedding(
-            team_id=team_id,
-            model_id=model.id,
-            document_id=document.id,
-            chunk_id=chunk.id,
-            embedding=np.array(embedding, dtype=np.float32),
-            lexical=dict(lexical or {}),
-            lexical_version=1,
-        )  # fmt: skip
-    )
+    vectors = ChunkEmbedding(team_id=team_id, model_id=model.id, document_id=document.id, chunk_id=chunk.id)
+    vectors.embedding, vectors.lexical = np.array(embedding, dtype=np.float32), dict(lexical or {})
+    vectors.lexical_version = 1
+    session.add(vectors)
     await session.flush()
     return chunk

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog.testing
 
 from bot.db.binaries import account_for, bundled_tree
 from bot.db.embedded import EmbeddedServer, default_home, start_embedded
@@ -100,14 +101,34 @@ async def test_data_outlives_a_killed_server(start: Start, home: Path) -> None:
 async def test_a_watched_server_comes_back_by_itself(start: Start, home: Path) -> None:
     server = start()
     watch = asyncio.create_task(server.watch(interval_s=0.05))
-    killed = postmaster(home)
 
-    os.kill(killed, signal.SIGKILL)
-    while not server.is_running() or postmaster(home) == killed:
-        await asyncio.sleep(0.05)
+    with structlog.testing.capture_logs() as logged:
+        os.kill(postmaster(home), signal.SIGKILL)
+        while not logged:
+            await asyncio.sleep(0.05)
 
     watch.cancel()
+    assert logged[0]["event"] == "database.restarted"
     assert await ask(server.bot_url, "SELECT 1") == 1
+
+
+async def test_a_watch_that_cannot_bring_the_server_back_keeps_trying(start: Start, home: Path) -> None:
+    server = start(timeout_s=3)
+    settings = home / "data" / "postgresql.conf"
+    working = settings.read_text()
+    watch = asyncio.create_task(server.watch(interval_s=0.05))
+
+    with structlog.testing.capture_logs() as logged:
+        settings.write_text("no_such_setting = on\n")
+        os.kill(postmaster(home), signal.SIGKILL)
+        while not logged:
+            await asyncio.sleep(0.05)
+        settings.write_text(working)
+        while logged[-1]["event"] != "database.restarted":
+            await asyncio.sleep(0.05)
+
+    watch.cancel()
+    assert logged[0]["event"] == "database.restart_failed"
 
 
 async def test_a_second_process_attaches_and_leaves_the_server_alone(start: Start, hold: Hold) -> None:

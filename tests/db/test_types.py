@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.db.engine import Sessions, copy_rows
+from bot.db.engine import Sessions
 from bot.db.models import ChunkEmbedding
 from bot.db.types import (
     LEXICAL_DIMENSIONS,
@@ -78,23 +77,43 @@ async def test_the_longest_row_still_fits_its_page(sessions: Sessions) -> None:
         assert len((await session.execute(select(ChunkEmbedding.embedding))).scalar_one()) == MAX_DIMENSIONS
 
 
-@pytest.mark.parametrize("copied", [True, False])
-async def test_many_rows_go_in_at_once(sessions: Sessions, engine: AsyncEngine, copied: bool) -> None:
+async def test_vectors_are_inserted_as_arrays_of_bytes(sessions: Sessions) -> None:
+    columns = ", ".join(COLUMNS)
+    insertion = text(
+        f"INSERT INTO chunk_embeddings ({columns}) SELECT :team, :model, :document, :chunk, embedding, lexical, 1 "
+        "FROM unnest(CAST(:embeddings AS halfvec[]), CAST(:lexicals AS sparsevec[])) AS t (embedding, lexical)"
+    )
     async with sessions.tenant(TEAM) as session:
-        chunk = await add_chunk(session, embedding=[1, 0])
-        model_id = (await session.execute(select(ChunkEmbedding.model_id))).scalar_one()
-        await session.execute(text("DELETE FROM chunk_embeddings"))
-        columns = ["team_id", "model_id", "document_id", "chunk_id", "embedding", "lexical", "lexical_version"]
-        head = (TEAM, model_id, chunk.document_id, chunk.id)
-        vector = np.array([0.5, 0.25], dtype=np.float32)
+        head = dict(zip(("team", "model", "document", "chunk"), await _make_room(session), strict=True))
 
-        if copied:
-            record = (*head, pack_halfvec(vector), pack_sparsevec({1: 2.0}), 1)
-            await copy_rows(session, "chunk_embeddings", columns, [record])
-        else:
-            values = dict(zip(columns, (*head, vector, {1: 2.0}, 1), strict=True))
-            await session.execute(insert(ChunkEmbedding), [values])
+        vectors = {"embeddings": [pack_halfvec(VECTOR)], "lexicals": [pack_sparsevec({1: 2.0})]}
+        await session.execute(insertion, head | vectors)
 
+        assert await _stored(session) == ("[0.5,0.25]", f"{{1:2}}/{LEXICAL_DIMENSIONS}")
+
+
+async def test_vectors_are_inserted_many_at_once(sessions: Sessions) -> None:
     async with sessions.tenant(TEAM) as session:
-        stored = (await session.execute(text("SELECT embedding::text, lexical::text FROM chunk_embeddings"))).one()
-    assert tuple(stored) == ("[0.5,0.25]", f"{{1:2}}/{LEXICAL_DIMENSIONS}")
+        head = await _make_room(session)
+        values = dict(zip(COLUMNS, (*head, VECTOR, {1: 2.0}, 1), strict=True))
+
+        await session.execute(insert(ChunkEmbedding), [values])
+
+        assert await _stored(session) == ("[0.5,0.25]", f"{{1:2}}/{LEXICAL_DIMENSIONS}")
+
+
+COLUMNS = ["team_id", "model_id", "document_id", "chunk_id", "embedding", "lexical", "lexical_version"]
+VECTOR = np.array([0.5, 0.25], dtype=np.float32)
+
+
+async def _make_room(session: AsyncSession) -> tuple[object, ...]:
+    """Store a chunk without its vectors; return the key that they will have."""
+    chunk = await add_chunk(session, embedding=[1, 0])
+    removed = text("DELETE FROM chunk_embeddings RETURNING model_id")
+    model_id = (await session.execute(removed)).scalar_one()
+    return TEAM, model_id, chunk.document_id, chunk.id
+
+
+async def _stored(session: AsyncSession) -> tuple[str, str]:
+    row = (await session.execute(text("SELECT embedding::text, lexical::text FROM chunk_embeddings"))).one()
+    return row[0], row[1]
