@@ -360,7 +360,7 @@ async def _connect(settings: Settings, stack: AsyncExitStack, bolt: AsyncApp) ->
     web_client = AsyncWebClient(token, base_url=settings.slack_api_url)
     handler = AsyncSocketModeHandler(bolt, token, web_client=web_client)
     stack.push_async_callback(handler.close_async)
-    await handler.connect_async()
+    await handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt leaves it bare
 
 
 def _secret(secret: object) -> str:

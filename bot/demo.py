@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import webbrowser
 
 from rich.console import Console
 
 from bot.app import purge_workspace, running
 from bot.config import Settings
 from bot.errors import InvalidSettings
-from bot.playground.local import LocalSlack
 from bot.playground.demo import furnish
+from bot.playground.local import LocalSlack
 from bot.smoke import playground_settings
 
 DEMO_TEAM_ID = "T0DEMO"
 
 
-async def demo(settings: Settings, *, host: str, port: int, console: Console | None = None) -> None:
-    """Serve the page until SIGINT or SIGTERM. Each demo begins with an empty memory.
+async def demo(
+    settings: Settings, *, host: str, port: int, open_page: bool = False, console: Console | None = None
+) -> None:
+    """Serve the page until SIGINT or SIGTERM, `open_page` in a browser besides. Each demo begins with an empty memory.
 
     Raises InvalidSettings when the port is taken.
     """
@@ -41,6 +44,18 @@ async def demo(settings: Settings, *, host: str, port: int, console: Console | N
             out.print(f"\n  Open [bold]{slack.url}[/bold]\n")
             out.print("  Drop a PDF into a channel, reply in its thread with @Recollect and a question.")
             out.print("  Ctrl-C ends it.\n")
+            if open_page:
+                await asyncio.to_thread(_open_in_browser, slack.url)
             await stop.wait()
     finally:
         await slack.close()
+
+
+def _open_in_browser(url: str) -> None:
+    """Open a page in a graphical browser, if there is one: a textual one would take the terminal over."""
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return
+    if type(browser) is not webbrowser.GenericBrowser:
+        browser.open(url)

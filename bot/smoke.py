@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import statistics
 import tempfile
@@ -95,7 +96,7 @@ async def smoke(cases: Sequence[Case], settings: Settings, *, console: Console |
 async def _bot(settings: Settings, report: Report) -> AsyncIterator[LocalSlack]:
     """Run the local Slack and the bot, over Socket Mode, on a home that is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="recollect-smoke-") as home:
-        Path(home).chmod(0o755)  # the embedded server's account must be able to enter
+        os.chmod(home, 0o755)  # noqa: PTH101, S103  # the embedded server's account must be able to enter
         async with LocalSlack() as slack:
             slack.add_channel("general", members=[slack.add_user("Ada")])
             started = time.monotonic()
@@ -146,7 +147,9 @@ async def _run_turn(slack: LocalSlack, root: Message, turn: Turn, report: Report
     report.answer_ms += [timing.answer_ms] if timing.answer_ms is not None else []
     out.print(f"{'ok  ' if good else 'FAIL'} {turn.ask}", markup=False, highlight=False)
     if not good:
-        out.print(f"     expected: {turn.expect or 'nothing found'}\n     quoted: {quotes}", markup=False, highlight=False)
+        out.print(
+            f"     expected: {turn.expect or 'nothing found'}\n     quoted: {quotes}", markup=False, highlight=False
+        )
 
 
 def _is_refusal(message: Message) -> bool:
@@ -156,12 +159,9 @@ def _is_refusal(message: Message) -> bool:
 
 def quoted_words(message: Message) -> list[str]:
     """Return the quotes in a message's sources, as they are shown."""
-    quotes = []
-    for block in message.blocks:
-        for part in block.get("elements", []) if block["type"] == "rich_text" else []:
-            if part["type"] == "rich_text_quote":
-                quotes.append("".join(element.get("text", "") for element in part["elements"]))
-    return quotes
+    parts = [part for block in message.blocks if block["type"] == "rich_text" for part in block["elements"]]
+    quotes = [part for part in parts if part["type"] == "rich_text_quote"]
+    return ["".join(element.get("text", "") for element in part["elements"]) for part in quotes]
 
 
 def _folded(text: str) -> str:

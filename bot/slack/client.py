@@ -29,11 +29,27 @@ POST_INTERVAL_S = 1.05
 """Slack takes about one message a second per channel."""
 
 _GONE = frozenset(
-    ["channel_not_found", "user_not_found", "file_not_found", "not_in_channel", "file_deleted", "user_not_visible", "thread_not_found", "message_not_found"]
+    [
+        "channel_not_found",
+        "user_not_found",
+        "file_not_found",
+        "not_in_channel",
+        "file_deleted",
+        "user_not_visible",
+        "thread_not_found",
+        "message_not_found",
+    ]
 )
 _TOKEN = frozenset(["invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"])
 UNSUPPORTED = frozenset(
-    ["unknown_method", "missing_scope", "not_allowed_token_type", "method_not_supported_for_channel_type", "access_denied", "feature_not_enabled"]
+    [
+        "unknown_method",
+        "missing_scope",
+        "not_allowed_token_type",
+        "method_not_supported_for_channel_type",
+        "access_denied",
+        "feature_not_enabled",
+    ]
 )
 """What a server or workspace answers for a method it doesn't offer us."""
 

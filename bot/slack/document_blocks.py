@@ -13,15 +13,14 @@ def list_blocks(page: DocumentPage) -> list[Block]:
     """Return a page of documents, each with a button that opens it."""
     if not page.documents:
         return [rich_text(section(literal("Nothing has been shared that you may read. Drop a file into a channel.")))]
-    blocks: list[Block] = []
-    for document in page.documents:
-        blocks.append(
-            {
-                "type": "section",
-                "text": {"type": "plain_text", "text": _line(document), "emoji": False},
-                "accessory": button("Open", "document_show", str(document.id)),
-            }
-        )
+    blocks: list[Block] = [
+        {
+            "type": "section",
+            "text": {"type": "plain_text", "text": _line(document), "emoji": False},
+            "accessory": button("Open", "document_show", str(document.id)),
+        }
+        for document in page.documents
+    ]
     forward = None if page.after is None else {"after": str(page.after)}
     return blocks + pager("documents_more", forward=forward)
 
