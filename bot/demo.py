@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import webbrowser
-import webbrowser
 
 from rich.console import Console
 
@@ -47,8 +46,6 @@ async def demo(
             out.print("  Ctrl-C ends it.\n")
             if open_page:
                 await asyncio.to_thread(_open_in_browser, slack.url)
-            if open_page:
-                await asyncio.to_thread(webbrowser.open, slack.url)
             await stop.wait()
     finally:
         await slack.close()
