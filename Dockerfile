@@ -8,7 +8,8 @@ RUN python -m venv --without-pip /venv \
         --require-hashes -r /requirements.lock
 
 FROM python:3.12-slim-bookworm
-RUN useradd --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin recollect
+RUN useradd --uid 10001 --home-dir /data --shell /usr/sbin/nologin recollect \
+    && install --directory --owner=recollect --group=recollect --mode=700 /data
 COPY --from=build /venv /venv
 COPY . /app
 RUN python -m compileall -q /app/bot
@@ -17,7 +18,8 @@ ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     RECOLLECT_HOME=/data \
     HTTP_HOST=0.0.0.0 \
-    HTTP_PORT=3000
+    HTTP_PORT=3000 \
+    ORT_DISABLE_TELEMETRY=1
 WORKDIR /app
 USER recollect
 VOLUME /data
