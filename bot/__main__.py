@@ -47,11 +47,12 @@ def demo(
     *,
     host: Annotated[str, typer.Option(help="Address the page is served at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")] = 8080,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Don't open the page in a browser.")] = False,
 ) -> None:
     """Try Recollect with a Slack of its own, on this machine: no account, no key."""
     from bot.demo import demo as run_demo
 
-    run_command(lambda settings: run_demo(settings, host=host, port=port), quiet=True)
+    run_command(lambda settings: run_demo(settings, host=host, port=port, open_page=not no_open), quiet=True)
 
 
 @cli.command()

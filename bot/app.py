@@ -36,6 +36,7 @@ from bot.slack import register
 from bot.slack.actions import ActionListeners
 from bot.slack.client import Clients, Pacer, ask
 from bot.slack.commands import CommandListeners
+from bot.slack.connection import require_app_token
 from bot.slack.delivery import Capabilities, Delivery
 from bot.slack.directory import SlackDirectory, SlackThreads
 from bot.slack.events import EventListeners
@@ -358,6 +359,7 @@ async def _connect(settings: Settings, stack: AsyncExitStack, bolt: AsyncApp) ->
     """Open the Socket Mode connection."""
     token = _secret(settings.slack_app_token)
     web_client = AsyncWebClient(token, base_url=settings.slack_api_url)
+    await require_app_token(web_client, token)
     handler = AsyncSocketModeHandler(bolt, token, web_client=web_client)
     stack.push_async_callback(handler.close_async)
     await handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt leaves it bare

@@ -33,6 +33,7 @@ def build_engine(
         pool_timeout=pool_timeout_s,
         pool_recycle=int(pool_recycle_s),
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes into the log; what people wrote does not
         connect_args={"timeout": 10, "server_settings": {"plan_cache_mode": "force_custom_plan", "jit": "off"}},
     )
     event.listen(engine.sync_engine, "connect", lambda connection, _: connection.run_async(_prepare))

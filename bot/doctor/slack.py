@@ -7,8 +7,8 @@ import re
 from bot.app import identify
 from bot.config import Settings
 from bot.doctor.finding import Finding, fail, ok, warn
-from bot.errors import InvalidSettings, ServiceUnavailable
 from bot.slack.client import Clients, ask
+from bot.slack.connection import require_app_token
 from bot.slack.scopes import BOT_SCOPES, OPTIONAL_SCOPES
 
 _SIGNING_SECRET = re.compile(r"[0-9a-f]{32}")
@@ -50,16 +50,13 @@ def _scopes(headers: dict[str, str]) -> list[Finding]:
 
 
 async def _app_token(settings: Settings) -> list[Finding]:
-    """Ask for a Socket Mode address, and don't use it."""
+    """Try to open Socket Mode. Raises InvalidSettings when Slack refuses the token."""
     if settings.slack_app_token is None:
         return []
     token = settings.slack_app_token.get_secret_value()
     clients = Clients(token, base_url=settings.slack_api_url)
     try:
-        await ask(clients.reading.apps_connections_open(app_token=token))
-    except (InvalidSettings, ServiceUnavailable) as error:
-        mend = "Basic Information, App-Level Tokens: one with connections:write; and switch Socket Mode on."
-        return [fail("App token", f"Slack refuses SLACK_APP_TOKEN ({error})", mend=mend)]
+        await require_app_token(clients.reading, token)
     finally:
         await clients.close()
     return [ok("App token", "Socket Mode opens")]

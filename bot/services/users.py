@@ -114,18 +114,24 @@ class UserService:
     async def create_key(
         self, team_id: str, user_id: UUID, *, scopes: Collection[Scope], expires_at: datetime | None = None
     ) -> str:
-        """Return a new key, `rk_TEAM_KEYID_SECRET`. Only the secret's SHA-256 is kept: nobody can show it again."""
+        """Return a new key, `rk_TEAM_KEYID_SECRET`. Only the secret's SHA-256 is kept: nobody can show it again.
+
+        Raises NotFound when there is no such person.
+        """
         key_id, secret = new_id(), secrets.token_urlsafe(_SECRET_BYTES)
         async with self._sessions.tenant(team_id) as session:
-            await UserRepository(session).create_api_key(
+            users = UserRepository(session)
+            if await users.get(team_id, user_id) is None:
+                raise NotFound(str(user_id), user_message="I don't know that person.")
+            await users.create_api_key(
                 team_id,
                 user_id,
                 key_id=key_id,
                 secret_hash=_hash(secret),
-                scopes=sorted(scopes),
+                scopes=[str(scope) for scope in sorted(scopes)],
                 expires_at=expires_at,
             )
-        log.info("key.created", key_id=str(key_id), user_id=str(user_id), scopes=sorted(scopes))
+        log.info("key.created", key_id=str(key_id), user_id=str(user_id), scopes=" ".join(sorted(scopes)))
         return f"rk_{team_id}_{key_id.hex}_{secret}"
 
     async def list_keys(self, team_id: str, user_id: UUID) -> list[KeyView]:

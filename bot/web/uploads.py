@@ -5,7 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from aiohttp import BodyPartReader, ClientPayloadError, web
+from aiohttp import (
+    BadContentDispositionHeader,
+    BadContentDispositionParam,
+    BodyPartReader,
+    ClientPayloadError,
+    web,
+)
 from aiohttp.http_exceptions import HttpProcessingError
 
 from bot.errors import InvalidRequest
@@ -14,6 +20,17 @@ MAX_FIELDS = 8
 MAX_FIELD_BYTES = 1_000
 _PIECE = 2**16
 _CHANNEL = re.compile(r"[A-Za-z0-9:_-]{1,100}", re.ASCII)
+_DAMAGED = (
+    ValueError,
+    AssertionError,
+    EOFError,
+    HttpProcessingError,
+    ClientPayloadError,
+    BadContentDispositionHeader,
+    BadContentDispositionParam,
+)
+"""What aiohttp raises, or warns of where warnings are errors, when a form doesn't hold together."""
+
 _HELP = "Send a form (multipart/form-data) with one part “file”, and “channel_id” if it belongs to a channel."
 
 
@@ -32,7 +49,7 @@ async def upload_from(request: web.Request, *, max_bytes: int) -> UploadedFile:
         raise InvalidRequest(f"content type {request.content_type}", user_message=_HELP)
     try:
         return await _read_form(request, max_bytes)
-    except (ValueError, AssertionError, HttpProcessingError, ClientPayloadError, EOFError) as error:
+    except _DAMAGED as error:
         message = "The form is damaged: it ended early, or its parts don't hold together."
         raise InvalidRequest(f"form: {type(error).__name__}", user_message=message) from error
 

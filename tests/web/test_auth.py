@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from bot.db.engine import Sessions
+from bot.services.users import Scope
+from tests.conftest import OTHER_TEAM, TEAM
+from tests.web.conftest import Api
+
+ENDPOINTS = [
+    ("POST", "/v1/users"),
+    ("GET", "/v1/users/me"),
+    ("GET", "/v1/users/00000000-0000-0000-0000-000000000000"),
+    ("POST", "/v1/documents"),
+    ("GET", "/v1/documents"),
+    ("GET", "/v1/documents/00000000-0000-0000-0000-000000000000"),
+    ("DELETE", "/v1/documents/00000000-0000-0000-0000-000000000000"),
+    ("POST", "/v1/search"),
+    ("POST", "/v1/ask"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), ENDPOINTS)
+async def test_nothing_answers_without_a_key(api: Api, method: str, path: str) -> None:
+    reply = await api.call(method, path)
+
+    assert reply.status == 401
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert "Authorization: Bearer" in reply.body["message"]
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda key: key[:-1] + ("A" if key[-1] != "A" else "B"),
+        lambda key: key.replace(TEAM, OTHER_TEAM),
+        lambda key: key + "x",
+        lambda key: key.replace("rk_", "sk_"),
+        lambda key: key.split("_")[0],
+        lambda key: "rk_" + "A" * 5_000,
+        lambda key: f"rk_{TEAM}'; DROP TABLE users; --_{'0' * 32}_{'a' * 43}",
+        lambda key: f"rk_{TEAM}_{'0' * 32}_{'a' * 43}",
+        lambda key: f"rk_{TEAM}_{'٣' * 32}_{'a' * 43}".encode().decode("latin-1"),
+        lambda key: "\udcff\udcfe",
+        lambda key: "",
+    ],
+)
+async def test_a_key_that_is_not_exactly_one_of_ours_is_refused(api: Api, forge: object) -> None:
+    assert callable(forge)
+    key = await api.key()
+
+    reply = await api.call("GET", "/v1/users/me", headers={"Authorization": f"Bearer {forge(key)}"})
+
+    assert reply.status == 401
+    assert reply.body["error"] == "unauthenticated"
+
+
+async def test_another_scheme_is_refused(api: Api) -> None:
+    reply = await api.call("GET", "/v1/users/me", headers={"Authorization": f"Basic {await api.key()}"})
+
+    assert reply.status == 401
+
+
+async def test_an_expired_key_is_refused(api: Api) -> None:
+    account = await api.account("ada")
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    key = await api.services.users.create_key(TEAM, account.id, scopes=list(Scope), expires_at=yesterday)
+
+    reply = await api.call("GET", "/v1/users/me", key)
+
+    assert reply.status == 401
+
+
+async def test_a_key_works_for_its_scopes_alone(api: Api) -> None:
+    account = await api.account("ada")
+    key = await api.services.users.create_key(TEAM, account.id, scopes=[Scope.READ])
+
+    reading = await api.call("GET", "/v1/documents", key)
+    writing = await api.upload(key, "a.txt", b"text")
+
+    assert reading.status == 200
+    assert writing.status == 403
+    assert "“write”" in writing.body["message"]
+
+
+async def test_the_use_of_a_key_is_noted(api: Api, sessions: Sessions) -> None:
+    await api.call("GET", "/v1/users/me", await api.key())
+
+    async with sessions.tenant(TEAM) as session:
+        assert (await session.execute(text("SELECT last_used_at FROM api_keys"))).scalar_one() is not None
+
+
+async def test_neither_key_nor_secret_is_stored_or_logged(
+    api: Api, sessions: Sessions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = await api.key()
+    await api.call("GET", "/v1/users/me", key)
+    await api.call("GET", "/v1/users/me", key[:-1])
+
+    secret = key.split("_", 3)[3]
+    async with sessions.tenant(TEAM) as session:
+        stored = str((await session.execute(text("SELECT api_keys::text FROM api_keys"))).all())
+    assert secret not in stored
+    assert secret.encode().hex() not in stored
+    assert secret not in "".join(capsys.readouterr())
