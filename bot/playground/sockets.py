@@ -128,7 +128,7 @@ class Sockets:
         async for message in socket:
             if message.type is not WSMsgType.TEXT:
                 continue
-            answer = json.loads(message.data)
+            answer = _acknowledgement(message.data)
             waiting = self._waiting.get(str(answer.get("envelope_id")))
             if waiting is not None and not waiting.done():
                 waiting.set_result(answer.get("payload"))
@@ -146,3 +146,12 @@ class Sockets:
 
     def _debug_info(self) -> Json:
         return {"host": "playground", "build_number": 1, "approximate_connection_time": 18_060}
+
+
+def _acknowledgement(text: str) -> Json:
+    """Read what the app sent; {} for what is no JSON object."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}

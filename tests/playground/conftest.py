@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class Listener:
-    """An app that acknowledges everything and remembers it. `retries` are the retry numbers, None for a first try."""
+    """An app that acknowledges everything and remembers it. `retries` are the retry numbers, "0" for a first try."""
 
     app: AsyncApp
     handler: AsyncSocketModeHandler
