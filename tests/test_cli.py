@@ -140,7 +140,7 @@ async def test_the_running_bot_ends_quietly_when_told_to(
     async with LocalSlack() as slack:
         process = await start_bot("run", cwd=tmp_path, **urls(database), **tokens(slack))
         assert process.stderr is not None
-        lines = []
+        lines: list[bytes] = []
         async with asyncio.timeout(60):
             while b"bot.started" not in (line := await process.stderr.readline()):
                 assert line, b"".join(lines).decode()

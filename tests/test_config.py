@@ -128,8 +128,8 @@ def test_what_is_no_database_address_is_refused_without_showing_its_password(
 
 
 def test_openai_is_used_as_soon_as_there_is_a_key_unless_local_is_asked_for() -> None:
-    with_key = Settings(_env_file=None, openai_api_key="sk-test")  # type: ignore[arg-type]
-    mixed = Settings(_env_file=None, openai_api_key="sk-test", embedding_model="local")  # type: ignore[arg-type]
+    with_key = Settings(_env_file=None, openai_api_key="sk-test")
+    mixed = Settings(_env_file=None, openai_api_key="sk-test", embedding_model="local")
 
     assert (with_key.chat_is_openai, with_key.embedding_is_openai) == (True, True)
     assert (mixed.chat_is_openai, mixed.embedding_is_openai) == (True, False)
@@ -163,7 +163,7 @@ def test_a_bot_token_and_one_way_in_are_enough(other: dict[str, str]) -> None:
 
 
 def test_secrets_dont_show_in_the_settings_text() -> None:
-    settings = Settings(_env_file=None, slack_bot_token="xoxb-hunter2", openai_api_key="sk-hunter2")  # type: ignore[arg-type]
+    settings = Settings(_env_file=None, slack_bot_token="xoxb-hunter2", openai_api_key="sk-hunter2")
 
     assert "hunter2" not in f"{settings!r} {settings}"
 

@@ -18,14 +18,19 @@ _FACTS = text("""
            r.rolname AS role, r.rolsuper AS is_superuser, r.rolbypassrls AS bypasses_row_security,
            (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
              WHERE c.relowner = r.oid AND c.relkind IN ('r', 'p')
-               AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema') AS owned_tables
+               AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema') AS owned_tables,
+           CASE WHEN to_regclass('workspaces') IS NOT NULL
+                THEN has_table_privilege(r.oid, 'workspaces', 'INSERT') END AS may_write
       FROM pg_roles r WHERE r.rolname = current_user
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """The server's and pgvector's versions (None: not installed), and how much the connecting role may do."""
+    """The server's and pgvector's versions (None: not installed), and how much the connecting role may do.
+
+    `may_write` is None while our tables aren't there.
+    """
 
     server_version: str
     vector_version: str | None
@@ -33,6 +38,7 @@ class DatabaseFacts:
     is_superuser: bool
     bypasses_row_security: bool
     owned_tables: int
+    may_write: bool | None
 
 
 async def inspect(url: str) -> DatabaseFacts:

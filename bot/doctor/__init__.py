@@ -21,6 +21,9 @@ from bot.errors import RecollectError
 from bot.offline import choose_team
 from bot.values import LOCAL_TEAM_ID
 
+_NEEDED = {"Database", "Tables", "Rights"}
+"""What must be in order before a model can be looked at."""
+
 _STYLES = {Verdict.OK: ("✓", "green"), Verdict.WARN: ("!", "yellow"), Verdict.FAIL: ("✗", "bold red")}
 
 
@@ -54,7 +57,7 @@ async def _examine_database(settings: Settings, server: Server, *, slack_works: 
     database = await look("Database", lambda: check_database(server), settings)
     for finding in database:
         yield finding
-    if any(finding.verdict is not Verdict.OK for finding in database if finding.subject in {"Database", "Tables"}):
+    if any(finding.verdict is not Verdict.OK for finding in database if finding.subject in _NEEDED):
         yield warn("Models", "not looked at: the tables say which one embeds", mend="Mend the database first.")
         return
     team_id = await choose_team(settings, None) if slack_works else LOCAL_TEAM_ID

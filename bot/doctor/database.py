@@ -43,11 +43,16 @@ def _schema(schema: migrate.SchemaStatus) -> Finding:
 
 
 def _role(facts: DatabaseFacts) -> Finding:
+    if not facts.may_write:
+        mend = f'Ask an administrator to grant the role they were made for: GRANT "the other" TO "{facts.role}";'
+        return fail("Rights", f"{facts.role} has none on the tables: they were made for another role", mend=mend)
     if facts.is_superuser or facts.bypasses_row_security:
         what = "is a superuser" if facts.is_superuser else "has BYPASSRLS"
         return fail("Role", f"{facts.role} {what}: the wall between workspaces doesn't hold for it", mend=_OWNER)
     if facts.owned_tables:
         return fail(
-            "Role", f"{facts.role} owns {facts.owned_tables} tables: it could take their walls down", mend=_OWNER
+            "Role",
+            f"{facts.role} owns some of the tables ({facts.owned_tables}): it could take their walls down",
+            mend=_OWNER,
         )
     return ok("Role", f"{facts.role} owns nothing, and row-level security holds for it")
