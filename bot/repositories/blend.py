@@ -34,13 +34,18 @@ PASSAGE = """
     s.channel_id, s.message_ts, s.thread_ts"""
 
 PASSAGE_SOURCES = """
-    JOIN document_chunks c ON c.team_id = :team AND c.id = found.chunk_id
-    JOIN documents d ON d.team_id = :team AND d.id = c.document_id
+    JOIN LATERAL (
+        SELECT * FROM document_chunks WHERE team_id = :team AND id = found.chunk_id OFFSET 0) c ON true
+    JOIN LATERAL (
+        SELECT filename FROM documents WHERE team_id = :team AND id = c.document_id OFFSET 0) d ON true
     JOIN LATERAL (
         SELECT channel_id, message_ts, thread_ts FROM document_shares
          WHERE team_id = :team AND document_id = c.document_id AND channel_id = ANY(CAST(:channels AS text[]))
          ORDER BY channel_id <> CAST(:prefer AS text), message_ts IS NULL, id LIMIT 1) s ON true"""
-"""Fetches what a person sees of rows `found (chunk_id)`, with one share that the audience may know of."""
+"""Fetches what a person sees of rows `found (chunk_id)`, with one share that the audience may know of.
+
+Row by row, by OFFSET 0: a planner without statistics, as after the first documents, would join by reading them all.
+"""
 
 SEARCH = text(f"""
 WITH asked AS MATERIALIZED (

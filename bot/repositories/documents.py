@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
@@ -14,25 +13,17 @@ from sqlalchemy.orm import selectinload
 
 from bot.db.models import Document, DocumentShare
 from bot.errors import NotFound
-from bot.repositories import shares
+from bot.repositories import shares, versions
 from bot.repositories.statistics import subtract_statistics
 from bot.repositories.tombstones import TombstoneRepository
+from bot.repositories.versions import RecordedDocument
 from bot.text.clean import clean, clean_or_none, clean_tree
-from bot.values import Audience, DocumentStatus, Share, new_id
+from bot.values import Audience, DocumentStatus, Share
+
+__all__ = ["DocumentChanges", "DocumentRepository", "RecordedDocument"]
 
 FILE = "file"
 """The kind of tombstone that a deleted Slack file leaves."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedDocument:
-    """What became of bytes that were shared. `created` is False when the workspace had them already."""
-
-    id: UUID
-    created: bool
-    status: DocumentStatus
-    version: int
-    error: str | None = None
 
 
 class DocumentChanges(TypedDict, total=False):
@@ -75,13 +66,14 @@ class DocumentRepository:
             "size": size,
             "uploader": uploader_id,
         }
-        document_id, created = await self._get_or_insert(values)
-        replaced, version = await shares.list_replaced(self._session, team_id, document_id, clean(filename), share)
-        raised = {"team": team_id, "id": document_id, "version": version + 1}
-        row = (await self._session.execute(_RAISE_VERSION, raised)).one()
+        document_id, created = await versions.get_or_insert(self._session, values)
+        replaced, version = await versions.list_replaced(self._session, team_id, document_id, clean(filename), share)
+        recorded = await versions.raise_version(
+            self._session, team_id, document_id, version=version + 1, created=created
+        )
         await self._place(team_id, document_id, share, conversation_id)
         await shares.delete_shares(self._session, team_id, replaced)
-        return RecordedDocument(document_id, created, DocumentStatus(row.status), row.version, row.error)
+        return recorded
 
     async def record_rejected(
         self,
@@ -109,7 +101,7 @@ class DocumentRepository:
         )
         self._session.add(document)
         await self._session.flush()
-        replaced, _ = await shares.list_replaced(self._session, team_id, document.id, clean(filename), share)
+        replaced, _ = await versions.list_replaced(self._session, team_id, document.id, clean(filename), share)
         await self._place(team_id, document.id, share, conversation_id)
         await shares.delete_shares(self._session, team_id, replaced)
         return document.id
@@ -210,16 +202,6 @@ class DocumentRepository:
         statement = text(f"DELETE FROM document_chunks WHERE team_id = :team AND id IN ({_OLD_CHUNKS}) RETURNING id")
         return len((await self._session.execute(statement, parameters)).all())
 
-    async def _get_or_insert(self, values: dict[str, Any]) -> tuple[UUID, bool]:
-        """Return the document with these bytes, held so that nobody deletes it, and whether it is new."""
-        while True:
-            inserted: UUID | None = await self._session.scalar(_INSERT, {**values, "id": new_id()})
-            if inserted is not None:
-                return inserted, True
-            known: UUID | None = await self._session.scalar(_HOLD, values)
-            if known is not None:  # None: its last share was just deleted, and the document with it
-                return known, False
-
     async def _place(self, team_id: str, document_id: UUID, share: Share, conversation_id: UUID | None) -> None:
         await shares.record_share(self._session, team_id, document_id, share)
         if conversation_id is not None:
@@ -251,19 +233,6 @@ def _documents(team_id: str, audience: Audience | None) -> Select[Document]:
         documents = documents.where(Document.shares.any(readable))
     return documents.options(shown, selectinload(Document.uploader)).execution_options(populate_existing=True)
 
-
-_INSERT = text("""
-    INSERT INTO documents (team_id, id, uploader_id, filename, file_type, file_size, sha256)
-    VALUES (:team, :id, :uploader, :filename, :file_type, :size, :sha256)
-    ON CONFLICT DO NOTHING RETURNING id
-""")
-
-_HOLD = text("SELECT id FROM documents WHERE team_id = :team AND sha256 = :sha256 FOR KEY SHARE")
-
-_RAISE_VERSION = text("""
-    UPDATE documents SET version = greatest(version, :version) WHERE team_id = :team AND id = :id
-    RETURNING status, version, error
-""")
 
 _LINK = text("""
     INSERT INTO conversation_documents (team_id, conversation_id, document_id)

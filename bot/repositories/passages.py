@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.models import DocumentChunk, DocumentShare
-from bot.db.types import pack_halfvec, pack_sparsevec
+from bot.db.types import pack_halfvec, pack_sparsevecs
 from bot.errors import NotFound
 from bot.repositories.blend import (
     PASSAGE,
@@ -53,8 +53,8 @@ class PassageRepository:
         Raises NotFound when the document was deleted meanwhile. Counting their terms is a step of its own
         (StatisticsRepository.add), best left to the end of the transaction.
         """
-        await self._hold(team_id, document_id)
-        await self._delete_chunks(team_id, document_id)
+        if await self._hold(team_id, document_id):
+            await self._delete_chunks(team_id, document_id)
         shared = {
             "team": team_id,
             "document": document_id,
@@ -175,16 +175,18 @@ class PassageRepository:
         rows = (await self._session.execute(_LIST_PASSAGES, parameters)).mappings()
         return [passage_from(row) for row in rows]
 
-    async def _hold(self, team_id: str, document_id: UUID) -> None:
-        """Keep the document as it is until the transaction ends: nobody deletes it, or stores its chunks, meanwhile."""
-        statement = text("SELECT id FROM documents WHERE team_id = :team AND id = :id FOR NO KEY UPDATE")
-        if await self._session.scalar(statement, {"team": team_id, "id": document_id}) is None:
+    async def _hold(self, team_id: str, document_id: UUID) -> bool:
+        """Keep the document as it is until the transaction ends: nobody deletes it, or stores its chunks, meanwhile.
+
+        Return whether it has chunks already.
+        """
+        row = (await self._session.execute(_HOLD, {"team": team_id, "document": document_id})).one_or_none()
+        if row is None:
             raise NotFound(f"document {document_id} is gone", user_message="This document was deleted.")
+        return bool(row.has_chunks)
 
     async def _delete_chunks(self, team_id: str, document_id: UUID) -> None:
         parameters = {"team": team_id, "document": document_id}
-        if not await self._session.scalar(_HAS_CHUNKS, parameters):
-            return
         await subtract_statistics(self._session, "e.document_id = :document", parameters)
         statement = text("DELETE FROM document_chunks WHERE team_id = :team AND document_id = :document")
         await self._session.execute(statement, parameters)
@@ -212,7 +214,7 @@ def _vector_columns(ids: list[UUID], batch: Sequence[IndexedChunk]) -> dict[str,
     return {
         "ids": ids,
         "embeddings": [pack_halfvec(indexed.embedding) for indexed in batch],
-        "lexicals": [pack_sparsevec(indexed.lexical) for indexed in batch],
+        "lexicals": pack_sparsevecs([indexed.lexical for indexed in batch]),
     }
 
 
@@ -247,7 +249,13 @@ _INSERT_VECTORS = text("""
            AS t (chunk_id, embedding, lexical)
 """)
 
-_HAS_CHUNKS = text("SELECT EXISTS (SELECT 1 FROM document_chunks WHERE team_id = :team AND document_id = :document)")
+# The engine asks for a fresh plan each time, for searches' sake; the checks of foreign keys, four a row, would each be
+# planned anew too, and take thrice as long.
+_HOLD = text("""
+    SELECT set_config('plan_cache_mode', 'auto', true),
+           EXISTS (SELECT 1 FROM document_chunks WHERE team_id = :team AND document_id = :document) AS has_chunks
+      FROM documents WHERE team_id = :team AND id = :document FOR NO KEY UPDATE
+""")
 
 _LIST_PASSAGES = text(f"""
     SELECT {PASSAGE}

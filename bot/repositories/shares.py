@@ -27,27 +27,6 @@ async def record_share(session: AsyncSession, team_id: str, document_id: UUID, s
     await session.execute(_RECORD, parameters)
 
 
-async def list_replaced(
-    session: AsyncSession, team_id: str, document_id: UUID, filename: str, share: Share
-) -> tuple[list[UUID], int]:
-    """Return the shares that this one replaces in its channel, and the highest version among their documents (0: none).
-
-    Replaced is what the same person shared there under the same name before, in an earlier message, and what the same
-    Slack file gave before: files of one message don't replace each other, nor does a late job what came after it.
-    """
-    parameters = {
-        "team": team_id,
-        "document": document_id,
-        "filename": filename,
-        "channel": share.channel_id,
-        "file": share.file_id,
-        "shared_by": share.shared_by,
-        "message_ts": share.message_ts,
-    }
-    rows = (await session.execute(_REPLACED, parameters)).all()
-    return [row.id for row in rows], max((row.version for row in rows), default=0)
-
-
 async def delete_shares(session: AsyncSession, team_id: str, share_ids: Collection[UUID]) -> int:
     """Delete these shares, and the documents that have none left; return how many shares went."""
     if not share_ids:
@@ -92,15 +71,6 @@ _RECORD = text("""
     INSERT INTO document_shares (team_id, id, document_id, channel_id, file_id, shared_by, message_ts, thread_ts)
     VALUES (:team, :id, :document, :channel, :file, :shared_by, :message_ts, :thread_ts)
     ON CONFLICT DO NOTHING
-""")
-
-_REPLACED = text("""
-    SELECT s.id, CASE WHEN d.sha256 IS NULL THEN 0 ELSE d.version END AS version
-      FROM document_shares s JOIN documents d ON d.team_id = s.team_id AND d.id = s.document_id
-     WHERE s.team_id = :team AND s.channel_id = :channel AND s.document_id <> :document
-       AND (s.file_id = CAST(:file AS text)
-            OR s.shared_by = :shared_by AND d.filename = :filename
-               AND coalesce(s.message_ts < CAST(:message_ts AS text), true))
 """)
 
 _LOCK = text("SELECT id FROM documents WHERE team_id = :team AND id = ANY(:ids) ORDER BY id FOR UPDATE")

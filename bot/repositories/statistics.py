@@ -33,12 +33,11 @@ class StatisticsRepository:
         self, team_id: str, counts: Mapping[int, int], *, lexical_version: int = LEXICAL_VERSION
     ) -> None:
         """Add to each term's count. Rows are locked in the terms' order, as by everybody: no deadlock."""
-        terms = sorted(counts)
         parameters = {
             "team": team_id,
             "version": lexical_version,
-            "terms": terms,
-            "counts": [counts[term] for term in terms],
+            "terms": list(counts),
+            "counts": list(counts.values()),
         }
         await self._session.execute(_ADD, parameters)
 

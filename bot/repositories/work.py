@@ -63,8 +63,7 @@ class WorkRepository:
         """Take on work that is due, oldest first. Two who claim at once never get the same."""
         rows = await self._session.execute(_CLAIM, {"team": team_id, "tasks": list(tasks), "limit": limit})
         return [
-            ClaimedWork(team_id, row.id, row.task, row.key, row.ids, row.epoch, row.thread, row.body)
-            for row in rows
+            ClaimedWork(team_id, row.id, row.task, row.key, row.ids, row.epoch, row.thread, row.body) for row in rows
         ]
 
     async def finish(self, team_id: str, work_id: UUID, epoch: int, state: str, *, error_id: str | None = None) -> bool:

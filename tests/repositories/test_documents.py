@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
@@ -12,6 +13,7 @@ from bot.repositories.documents import DocumentRepository, RecordedDocument
 from bot.repositories.passages import PassageRepository
 from bot.repositories.statistics import StatisticsRepository
 from bot.repositories.users import UserRepository
+from bot.repositories.versions import get_or_insert
 from bot.values import DocumentStatus, Share, new_id
 from tests.conftest import OTHER_TEAM, TEAM
 from tests.repositories.builders import (
@@ -399,6 +401,30 @@ async def test_bytes_shared_again_while_their_document_goes_are_a_new_document(s
 
     assert new.created
     assert new.id != old.id
+
+
+async def test_a_document_about_to_be_shared_again_is_not_deleted_under_the_sharers_hands(sessions: Sessions) -> None:
+    async with sessions.tenant(TEAM) as session:
+        user = await record_user(session)
+        recorded = await share_bytes(session, user=user, channel_id="C1")
+
+    async def find(session: AsyncSession) -> bool:
+        values = {"team": TEAM, "sha256": hashlib.sha256(b"bytes").digest(), "filename": "a", "size": 5}
+        _, created = await get_or_insert(session, {**values, "file_type": None, "uploader": user})
+        task = asyncio.create_task(delete())
+        await asyncio.wait([task], timeout=0.15)
+        still_there = not task.done()
+        deletions.append(task)
+        return not created and still_there
+
+    async def delete() -> int:
+        async with sessions.tenant(TEAM) as session:
+            return await DocumentRepository(session).delete(TEAM, recorded.id)
+
+    deletions: list[asyncio.Task[int]] = []
+    async with sessions.tenant(TEAM) as session:
+        assert await find(session)
+    assert await deletions[0] == 1
 
 
 async def test_documents_change_hands_with_their_shares(sessions: Sessions) -> None:

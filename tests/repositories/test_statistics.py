@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import Counter
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -80,14 +81,28 @@ async def test_terms_counted_by_two_transactions_at_once_are_all_counted(session
         assert await counts(session) == {1: 2, 2: 2, 3: 2}
 
 
-async def test_documents_that_come_and_go_at_once_never_block_each_other_for_good(sessions: Sessions) -> None:
-    words = ["bread", "flour", "oven", "dough", "yeast", "salt", "water", "crust"]
-
-    async def come_and_go(n: int) -> None:
-        text = " ".join(words[n:] + words[:n])
+async def test_terms_counted_at_once_in_any_order_never_block_each_other_for_good(sessions: Sessions) -> None:
+    async def count(n: int) -> None:
+        terms = random.Random(n).sample(range(1, 5_001), 5_000)
         for _ in range(3):
             async with sessions.tenant(TEAM) as session:
-                document = await store_texts(session, [text] * 3, filename=f"{n}.pdf")
+                await StatisticsRepository(session).add_counts(TEAM, dict.fromkeys(terms, 1))
+
+    await asyncio.gather(*(count(n) for n in range(4)))
+
+    async with sessions.tenant(TEAM) as session:
+        assert set((await counts(session)).values()) == {12}
+
+
+async def test_documents_that_come_and_go_at_once_never_block_each_other_for_good(sessions: Sessions) -> None:
+    words = [f"word{n}" for n in range(2_000)]
+
+    async def come_and_go(n: int) -> None:
+        shuffled = random.Random(n).sample(words, len(words))
+        texts = [" ".join(shuffled[start : start + 150]) for start in range(0, len(words), 150)]
+        for _ in range(3):
+            async with sessions.tenant(TEAM) as session:
+                document = await store_texts(session, texts, filename=f"{n}.pdf")
             async with sessions.tenant(TEAM) as session:
                 await DocumentRepository(session).delete(TEAM, document)
 
