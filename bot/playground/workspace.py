@@ -67,10 +67,11 @@ class Workspace:
         return message
 
     def change(self, message: Message, *, text: str | None = None, blocks: Sequence[Json] | None = None) -> None:
-        """Edit a message; what is None stays."""
+        """Edit a message; what is None stays. New blocks take the place of all that was streamed."""
         previous = None if message.seen_by else self.events.message(message)
         message.text = message.text if text is None else text
-        message.blocks = message.blocks if blocks is None else list(blocks)
+        if blocks is not None:
+            message.blocks, message.streaming, message.tasks, message.plan_title = list(blocks), None, {}, None
         self._mark_time(message)
         if previous is not None:
             message.edited_ts = self.store.ids.ts()

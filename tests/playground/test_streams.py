@@ -125,6 +125,20 @@ async def test_a_running_stream_is_not_to_be_updated(slack: LocalSlack, client: 
     assert (await client.chat_update(channel=root.channel_id, ts=ts, text="whole"))["text"] == "whole"
 
 
+async def test_new_blocks_take_the_place_of_what_was_streamed(
+    slack: LocalSlack, client: AsyncWebClient, root: Message
+) -> None:
+    task = TaskUpdateChunk(id="1", title="Reading", status="complete")
+    ts = await started(client, slack, root, chunks=[task, MarkdownTextChunk(text="half")])
+    await client.chat_stopStream(channel=root.channel_id, ts=ts)
+
+    await client.chat_update(channel=root.channel_id, ts=ts, text="whole", blocks=[{"type": "divider"}])
+
+    message = slack.store.messages[root.channel_id][ts]
+    assert (message.text, message.blocks, message.tasks) == ("whole", [{"type": "divider"}], {})
+    assert message.streaming is None
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
