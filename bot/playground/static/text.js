@@ -17,7 +17,7 @@ const unescape = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").
 export function link(url, label, world) {
   let target;
   try {
-    target = new URL(url, location.origin);
+    target = new URL(url, url.startsWith("/archives/") ? location.origin : undefined);
   } catch {
     return el("span", {}, label || url);
   }
