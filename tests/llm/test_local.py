@@ -104,13 +104,12 @@ async def test_the_event_loop_stays_free_while_texts_are_encoded(embedder: Local
     await embedder.warm_up()
     ingest = asyncio.create_task(embedder.embed([FILLER * 14] * 8))
 
-    longest = 0.0
+    turns = 0
     while not ingest.done():
-        start = time.perf_counter()
-        await asyncio.sleep(0.005)
-        longest = max(longest, time.perf_counter() - start)
+        await asyncio.sleep(0.001)
+        turns += 1
 
-    assert longest < 0.15
+    assert turns > 50
 
 
 def test_batches_hold_every_text_once_and_keep_both_limits() -> None:
