@@ -37,7 +37,8 @@ class ActionListeners:
     async def on_nearest_passages(self, ack: AsyncAck, respond: AsyncRespond, body: Body, action: Body) -> None:
         """Show the passages nearest to a question that found nothing."""
         await ack()
-        await shown(respond, lambda: self._nearest(body, action))
+        thread_ts = (body.get("container") or {}).get("thread_ts")
+        await shown(respond, lambda: self._nearest(body, action), thread_ts=thread_ts)
 
     async def on_find_more(self, ack: AsyncAck, respond: AsyncRespond, body: Body, action: Body) -> None:
         """Show the next page of a search."""

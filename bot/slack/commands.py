@@ -121,13 +121,24 @@ def document_id_from(text: str) -> UUID:
         raise InvalidRequest("no document id", user_message=message) from None
 
 
-async def shown(respond: AsyncRespond, make: Callable[[], Awaitable[Shown]], *, replace: bool = False) -> None:
-    """Send the asker what `make` returns, or the plain sentence of what it raises."""
+async def shown(
+    respond: AsyncRespond,
+    make: Callable[[], Awaitable[Shown]],
+    *,
+    replace: bool = False,
+    thread_ts: str | None = None,
+) -> None:
+    """Send the asker what `make` returns, or the plain sentence of what it raises; in a thread when one is named."""
     try:
         text, blocks = await make()
     except RecollectError as error:
         log.warning("request.refused", error=type(error).__name__, reason=str(error))
         text, blocks = escape(error.user_message), []
     await respond(
-        text=text, blocks=blocks or None, response_type="ephemeral", replace_original=replace, unfurl_links=False
+        text=text,
+        blocks=blocks or None,
+        response_type="ephemeral",
+        replace_original=replace,
+        unfurl_links=False,
+        thread_ts=thread_ts,
     )

@@ -101,9 +101,10 @@ class ThreadReply:
             await self._start(text)
             self._unsent, self._sent = "", text
         kept = (self._sent + self._unsent).strip() == text.strip()
+        complete = self._streaming and kept
         if self._streaming:
             await self._stop(blocks, last_text=self._unsent if kept else "")
-        if not self._streaming or not kept:
+        if not complete:
             await self._replace(escape(answer.text), message_blocks(answer.text, blocks))
         return await self._posted("final")
 
