@@ -84,6 +84,12 @@ async def _status(connection: AsyncConnection) -> SchemaStatus:
     await connection.rollback()
     known = scripts()
     head = known.get_current_head() or ""
+    if current is not None and current not in {script.revision for script in known.walk_revisions()}:
+        raise InvalidSettings(
+            f"unknown revision {current}",
+            user_message=f"The database is at revision {current}, which a newer release made. Run that release, or "
+            "bring the database down with it: bot migrate down",
+        )
     pending = [script.revision for script in known.iterate_revisions(head, current or "base")]
     return SchemaStatus(current=current, head=head, pending=pending[::-1])
 

@@ -75,6 +75,15 @@ async def test_a_migrated_database_needs_no_owner_to_start(database: Database) -
     assert (await migrate.status(database.bot_url)).pending == []
 
 
+async def test_a_database_of_a_newer_release_is_left_alone(database: Database) -> None:
+    await execute(database.owner_url, "UPDATE alembic_version SET version_num = '9999'")
+
+    for attempt in (migrate.status(database.owner_url), migrate.upgrade(database.owner_url, database.bot_url)):
+        with pytest.raises(InvalidSettings) as refusal:
+            await attempt
+        assert "newer release" in refusal.value.user_message
+
+
 async def test_a_server_that_is_not_there_is_unavailable(empty_database: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         await migrate.status("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
