@@ -12,8 +12,8 @@ from bot.text.ranking import Candidate, candidates
 from bot.text.sentences import Kind, Span, reading, sentences
 from bot.values import Passage, Prompt, Usage
 
-MAX_CANDIDATES = 8
-"""Sentences whose cosine is computed, about 8 ms each; more than 8 didn't change one answer in a hundred."""
+MAX_CANDIDATES = 6
+"""Sentences whose cosine is computed, about 8 ms each; more change fewer than one answer in a hundred."""
 
 MAX_SENTENCES = 3
 NEAR = 0.2
