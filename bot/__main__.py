@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -164,6 +165,24 @@ def create(
     run_command(
         lambda settings: commands.create_key(settings, name=name, email=email, is_admin=admin, team=team), quiet=True
     )
+
+
+@keys.command("list")
+def list_keys(*, email: Annotated[str, typer.Option(help="Whose keys.")], team: Team = None) -> None:
+    """List somebody's API keys by their numbers: the keys themselves are not kept."""
+    from bot import commands
+
+    run_command(lambda settings: commands.list_keys(settings, email=email, team=team), quiet=True)
+
+
+@keys.command()
+def revoke(
+    number: Annotated[UUID, typer.Argument(help="The key's number (bot keys list).")], *, team: Team = None
+) -> None:
+    """Make a key worthless from now on."""
+    from bot import commands
+
+    run_command(lambda settings: commands.revoke_key(settings, number, team=team), quiet=True)
 
 
 def _installed_version() -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
@@ -61,6 +63,29 @@ async def create_key(settings: Settings, *, name: str, email: str, is_admin: boo
         key = await users.create_key(team_id, account.id, scopes=scopes_for(account))
     Console(stderr=True).print("Keep this key: it is not shown again.", highlight=False)
     say(key)
+
+
+async def list_keys(settings: Settings, *, email: str, team: str | None) -> None:
+    """Print a line per key: its number, what it is good for, and when it was made, ends and was last used."""
+    async with open_desk(settings, team=team) as desk:
+        users, team_id = desk.services.users, desk.services.team_id
+        account = await users.get_by_email(team_id, email)
+        for key in await users.list_keys(team_id, account.id):
+            scopes = " ".join(key.scopes)
+            say(
+                f"{key.id}  {scopes}  made {_day(key.created_at)}, ends {_day(key.expires_at)}, used {_day(key.last_used_at)}"
+            )
+
+
+async def revoke_key(settings: Settings, key_id: UUID, *, team: str | None) -> None:
+    """Make a key worthless."""
+    async with open_desk(settings, team=team) as desk:
+        await desk.services.users.revoke_key(desk.services.team_id, key_id)
+    say(f"Key {key_id} is worth nothing any more.")
+
+
+def _day(moment: datetime | None) -> str:
+    return "never" if moment is None else moment.date().isoformat()
 
 
 async def _ingest_one(desk: Desk, path: Path, bars: Progress, *, channel: str | None, limit: int) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from bot.db.engine import Sessions
+from bot.errors import Unauthenticated
 from bot.playground.local import LocalSlack
 from bot.services.users import Scope, UserService
 from bot.values import LOCAL_TEAM_ID
@@ -214,6 +215,21 @@ async def test_a_printed_key_works_and_is_all_that_standard_output_holds(
     assert member.account.team_id == LOCAL_TEAM_ID
     assert member.scopes == {Scope.READ, Scope.WRITE}
     assert admin.scopes == set(Scope)
+
+
+async def test_a_revoked_key_opens_nothing(tmp_path: Path, database: Database, sessions: Sessions) -> None:
+    email = ("--email", "ada@example.com")
+    made = await run_bot("keys", "create", *email, "--name", "Ada", cwd=tmp_path, **urls(database))
+    listed = await run_bot("keys", "list", *email, cwd=tmp_path, **urls(database))
+    number = listed.out.split()[0]
+    revoked = await run_bot("keys", "revoke", number, cwd=tmp_path, **urls(database))
+    again = await run_bot("keys", "revoke", number, cwd=tmp_path, **urls(database))
+
+    assert made.out.split("_", 3)[3].strip() not in listed.out
+    assert "read write  made 20" in listed.out
+    assert (revoked.code, again.code) == (0, 1)
+    with pytest.raises(Unauthenticated):
+        await UserService(sessions).authenticate(made.out.strip())
 
 
 async def test_the_workspace_is_that_of_the_slack_token_when_there_is_one(tmp_path: Path, database: Database) -> None:

@@ -107,6 +107,11 @@ class UserService:
             raise NotFound(str(user_id), user_message="I don't know that person.")
         return _account(user)
 
+    async def get_by_email(self, team_id: str, email: str) -> Account:
+        """Return the person with this address. Raises NotFound."""
+        async with self._sessions.tenant(team_id) as session:
+            return _account(await _existing(UserRepository(session), team_id, email))
+
     async def operator(self, team_id: str) -> Account:
         """Return the one who sits at the command line, an administrator, made at the first use."""
         return await self._ensure(team_id, name="Command line", email=OPERATOR_EMAIL, is_admin=True)
@@ -182,7 +187,7 @@ def scopes_for(account: Account) -> frozenset[Scope]:
 async def _existing(users: UserRepository, team_id: str, email: str) -> User:
     user = await users.get_by(team_id, email=email)
     if user is None:
-        raise NotFound(email)
+        raise NotFound("no such address", user_message="I don't know anybody with that address.")
     return user
 
 

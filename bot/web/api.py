@@ -97,14 +97,14 @@ class DocumentEndpoints:
         )
         view = await self._documents.get(audience, outcome.document_id)
         location = {"Location": f"/v1/documents/{view.id}"}
-        return web.json_response(document_json(view, audience), status=HTTPStatus.CREATED, headers=location)
+        return web.json_response(document_json(view), status=HTTPStatus.CREATED, headers=location)
 
     async def list(self, request: web.Request, caller: Caller) -> web.Response:
         """One page, newest first; `after` of the answer asks for the next."""
         query = query_of(request, ListRequest)
         audience = await _audience(self._audiences, caller)
         page = await self._documents.list_page(audience, status=query.status, after=query.after, limit=query.limit)
-        documents = [document_json(view, audience) for view in page.documents]
+        documents = [document_json(view) for view in page.documents]
         return web.json_response({"documents": documents, "after": None if page.after is None else str(page.after)})
 
     async def get(self, request: web.Request, caller: Caller) -> web.Response:
@@ -112,7 +112,7 @@ class DocumentEndpoints:
         document_id = id_of(request, "document")
         audience = await _audience(self._audiences, caller)
         view = await self._documents.get(audience, document_id)
-        return web.json_response(document_json(view, audience))
+        return web.json_response(document_json(view))
 
     async def delete(self, request: web.Request, caller: Caller) -> web.Response:
         """204: deleted everywhere, by its uploader or an administrator."""

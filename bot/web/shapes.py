@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.services.documents import DocumentView
 from bot.services.users import Account
-from bot.values import Answer, Audience, Citation, Passage
+from bot.values import Answer, Citation, Passage
 
 
 def account_json(account: Account) -> dict[str, Any]:
@@ -23,8 +23,8 @@ def account_json(account: Account) -> dict[str, Any]:
     }
 
 
-def document_json(view: DocumentView, audience: Audience) -> dict[str, Any]:
-    """Return a document, with those of its channels that the audience knows; `error` is the reason in words."""
+def document_json(view: DocumentView) -> dict[str, Any]:
+    """Return a document, with those of its channels that the caller knows; `error` is the reason in words."""
     return {
         "id": str(view.id),
         "filename": view.filename,
@@ -35,7 +35,7 @@ def document_json(view: DocumentView, audience: Audience) -> dict[str, Any]:
         "version": view.version,
         "created_at": view.created_at.isoformat(),
         "uploader": view.uploader,
-        "channel_ids": sorted(audience.channel_ids.intersection(view.channel_ids)),
+        "channel_ids": list(view.channel_ids),
     }
 
 

@@ -7,7 +7,9 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
+from bot.db.engine import Sessions
 from bot.values import Channel, ChannelKind
+from tests.conftest import TEAM
 from tests.web.conftest import HANDBOOK, MAX_FILE_BYTES, Api
 
 
@@ -53,7 +55,7 @@ async def test_an_upload_belongs_to_its_owner_alone(api: Api) -> None:
 async def test_an_upload_into_a_public_channel_is_for_every_member(api: Api) -> None:
     mine, theirs = await api.key("ada"), await api.key("grace")
     channel = put_channel(api, "C1", ChannelKind.PUBLIC)
-    await api.services.audiences.refresh((await api.account("ada")).team_id, [channel.channel_id])
+    await api.services.audiences.refresh(TEAM, [channel.channel_id])
 
     reply = await api.upload(mine, "rules.md", HANDBOOK, channel_id="C1")
     seen = await api.call("GET", f"/v1/documents/{reply.body['id']}", theirs)
@@ -65,26 +67,26 @@ async def test_an_upload_into_a_public_channel_is_for_every_member(api: Api) -> 
 
 
 @pytest.mark.parametrize("channel_id", ["C1", "C404", "personal:00000000-0000-0000-0000-000000000000"])
-async def test_a_channel_that_the_caller_isnt_in_takes_no_upload(api: Api, channel_id: str) -> None:
+async def test_a_channel_that_the_caller_isnt_in_takes_no_upload(api: Api, sessions: Sessions, channel_id: str) -> None:
     key = await api.key()
     put_channel(api, "C1", ChannelKind.PRIVATE, "U1")
-    await api.services.audiences.refresh((await api.account("ada")).team_id, ["C1"])
+    await api.services.audiences.refresh(TEAM, ["C1"])
 
     reply = await api.upload(key, "rules.md", HANDBOOK, channel_id=channel_id)
 
     assert reply.status == 404
-    assert (await api.call("GET", "/v1/documents", key)).body["documents"] == []
+    async with sessions.tenant(TEAM) as session:
+        assert (await session.execute(text("SELECT count(*) FROM documents"))).scalar_one() == 0
 
 
 async def test_a_channel_that_turned_private_is_not_read_any_more(api: Api) -> None:
     mine, theirs = await api.key("ada"), await api.key("grace")
-    team_id = (await api.account("ada")).team_id
     put_channel(api, "C1", ChannelKind.PUBLIC)
-    await api.services.audiences.refresh(team_id, ["C1"])
+    await api.services.audiences.refresh(TEAM, ["C1"])
     document = (await api.upload(mine, "rules.md", HANDBOOK, channel_id="C1")).body
     put_channel(api, "C1", ChannelKind.PRIVATE, "U1")
 
-    await api.services.audiences.refresh(team_id, ["C1"])
+    await api.services.audiences.refresh(TEAM, ["C1"])
 
     assert (await api.call("GET", f"/v1/documents/{document['id']}", theirs)).status == 404
 
@@ -179,11 +181,10 @@ async def test_a_file_of_just_the_limit_is_read_and_one_byte_more_is_not(api: Ap
 
 async def test_nothing_is_read_while_slack_cant_say_who_is_in_a_channel(api: Api) -> None:
     key = await api.key()
-    team_id = (await api.account("ada")).team_id
     put_channel(api, "C1", ChannelKind.PUBLIC)
-    await api.services.audiences.refresh(team_id, ["C1"])
+    await api.services.audiences.refresh(TEAM, ["C1"])
     await api.upload(key, "rules.md", HANDBOOK, channel_id="C1")
-    async with api.services.sessions.tenant(team_id) as session:
+    async with api.services.sessions.tenant(TEAM) as session:
         await session.execute(text("UPDATE channels SET synced_at = now() - interval '1 hour' WHERE kind = 'public'"))
     api.slack.is_down = True
 
