@@ -42,6 +42,7 @@ from bot.slack.directory import SlackDirectory, SlackThreads
 from bot.slack.events import EventListeners
 from bot.slack.files import SlackFiles
 from bot.slack.http import mount_slack
+from bot.slack.identity import authorize_as
 from bot.slack.inbox import Inbox, SlackIntake
 from bot.slack.permalinks import permalinks
 from bot.slack.receipts import SlackReceipts
@@ -97,6 +98,7 @@ class Workspace:
     url: str
     bot_user_id: str
     name: str = field(default="")
+    bot_id: str = field(default="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +274,7 @@ async def running(settings: Settings) -> AsyncIterator[WebServer]:
             max_file_bytes=settings.max_file_bytes,
         )
         if settings.slack_signing_secret is not None:
-            mount_slack(web_app, bolt)
+            mount_slack(web_app, bolt, signing_secret=_secret(settings.slack_signing_secret))
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)
         await stack.enter_async_context(server)
         if settings.slack_app_token is not None:
@@ -301,7 +303,13 @@ async def identify(clients: Clients) -> Workspace:
     """Ask Slack who we are. Raises InvalidSettings for a wrong token, ServiceUnavailable."""
     response = await ask(clients.reading.auth_test())
     team_id = response.get("enterprise_id") if response.get("is_enterprise_install") else response["team_id"]
-    return Workspace(str(team_id or LOCAL_TEAM_ID), response["url"], response["user_id"], response.get("team") or "")
+    return Workspace(
+        str(team_id or LOCAL_TEAM_ID),
+        response["url"],
+        response["user_id"],
+        name=response.get("team") or "",
+        bot_id=response.get("bot_id") or "",
+    )
 
 
 def _slack_outside(settings: Settings, clients: Clients, workspace: Workspace) -> tuple[Outside, SlackDirectory]:
@@ -326,10 +334,17 @@ def _wire_slack(
 ) -> AsyncApp:
     """Attach the listeners, and start the engine that does the work they store."""
     capabilities, inbox = Capabilities(), Inbox(services.sessions, services.queue)
-    delivery = Delivery(services.sessions, clients, Pacer(), capabilities)
+    delivery = Delivery(services.sessions, clients, Pacer(), capabilities, bot_user_id=workspace.bot_user_id)
     bolt = AsyncApp(
-        client=clients.posting,
-        signing_secret=_secret(settings.slack_signing_secret) or None,
+        client=clients.nameless,
+        authorize=authorize_as(
+            team_id=workspace.team_id,
+            url=workspace.url,
+            bot_user_id=workspace.bot_user_id,
+            bot_id=workspace.bot_id,
+            token=_secret(settings.slack_bot_token),
+        ),
+        request_verification_enabled=False,  # Socket Mode signs nothing, and over HTTP mount_slack has looked
         process_before_response=True,  # an event is acknowledged after its listener stored it, not before
     )
     register(
@@ -346,7 +361,7 @@ def _wire_slack(
         services.documents,
         intake=SlackIntake(delivery, directory, bot_user_id=workspace.bot_user_id),
         files=SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url),
-        receipts=SlackReceipts(services.sessions, delivery.poster),
+        receipts=SlackReceipts(delivery),
     )
     engine = InProcessEngine(services.sessions, services.queue, tasks.table(), team_id=workspace.team_id)
     stack.push_async_callback(engine.close)

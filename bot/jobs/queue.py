@@ -126,6 +126,10 @@ class InProcessEngine:
             log.warning("queue.unreachable")
             await asyncio.sleep(self._poll_s)
             return False
+        except Exception:  # the edge: whatever is wrong with the database, a queue that stops is worse
+            log.exception("queue.failed")
+            await asyncio.sleep(self._poll_s)
+            return False
         for work in claimed:
             self._start(work)
         return bool(claimed)

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from bot.errors import DatabaseUnavailable, NotFound, RecollectError
+from bot.errors import InvalidRequest, ModelUnavailable, NotFound, Refused
 from bot.jobs.queue import Task
 from bot.repositories.work import ClaimedWork
 from bot.services.answers import AnswerService
@@ -51,9 +51,7 @@ class Tasks:
         asked = await self._intake.open(work.body or b"")
         try:
             await self._answers.answer(asked.question, asked.reply, private=asked.private)
-        except DatabaseUnavailable:
-            raise
-        except RecollectError as error:
+        except (InvalidRequest, Refused, ModelUnavailable) as error:  # the others may pass: the queue tries again
             log.warning("question.refused", error=type(error).__name__, reason=str(error))
             await asked.reply.apologise(error.user_message)
 

@@ -142,9 +142,12 @@ class AnswerService:
                 await ConversationRepository(session).record_thread(
                     question.team_id, turn.conversation_id, question.channel_id, earlier
                 )
-                for file in files:
-                    await self._enqueue(session, "ingest", file.file_id, _ids(file))
-            turn = replace(turn, history=tuple(earlier), pending_files=turn.pending_files + len(files))
+                keys = [f"{file.file_id}:{file.channel_id}:{file.message_ts}" for file in files]
+                new = [
+                    await self._enqueue(session, "ingest", key, _ids(file))
+                    for key, file in zip(keys, files, strict=True)
+                ]
+            turn = replace(turn, history=tuple(earlier), pending_files=turn.pending_files + sum(new))
         if turn.stale_channel_ids:
             await self._audiences.refresh(question.team_id, turn.stale_channel_ids)
             audience = await self._audiences.known(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,11 @@ Block = dict[str, Any]
 QUOTE_LIMIT = 600
 MARKDOWN_LIMIT = 11_500
 """Slack refuses about 13,200 characters of Markdown in one message, and documents 12,000."""
+SUMMARY_LIMIT = 3_000
+"""Of a message's `text`, which notifications show; chat.update refuses 4,000."""
+VALUE_LIMIT = 2_000
+"""Characters of a button's value."""
+NAME_LIMIT = 200
 
 
 def literal(text: str, **style: bool) -> Block:
@@ -78,24 +84,42 @@ def source_blocks(citations: Sequence[Citation]) -> list[Block]:
 
 
 def _source_line(prefix: str, citation: Citation) -> list[Block]:
-    place = citation.filename if citation.page is None else f"{citation.filename}, page {citation.page}"
+    place = _place(citation.filename, citation.page)
     if citation.permalink is None:
         return [literal(prefix), literal(place, bold=True)]
     return [literal(prefix), {"type": "link", "url": citation.permalink, "text": place, "style": {"bold": True}}]
 
 
+def markdown(text: str) -> list[Block]:
+    """Return text that is inert already as a block."""
+    return [{"type": "markdown", "text": text}]
+
+
+def inert_within(text: str) -> str:
+    """Return an answer's text for a Markdown field, made inert, and cut at white space when it is too long for one."""
+    inert = inert_markdown(text)
+    if len(inert) <= MARKDOWN_LIMIT:
+        return inert
+    return re.sub(r"\S*\Z", "…", inert[: MARKDOWN_LIMIT - 1])
+
+
+def summary(text: str) -> str:
+    """Return text for a message's `text` field: escaped, and no longer than notifications need."""
+    return escape(_cut(text, SUMMARY_LIMIT))[:SUMMARY_LIMIT]
+
+
 def message_blocks(text: str, blocks: Sequence[Block]) -> list[Block]:
     """Return a whole answer as blocks: its text, then what stands under it."""
-    return [{"type": "markdown", "text": inert_markdown(_cut(text, MARKDOWN_LIMIT))}, *blocks]
+    return [*markdown(inert_within(text)), *blocks]
 
 
 def passage_blocks(passages: Sequence[Passage], *, first: int = 1) -> list[Block]:
     """Return passages with their places, numbered from `first`."""
     parts: list[Block] = []
     for number, passage in enumerate(passages, first):
-        place = passage.filename if passage.page is None else f"{passage.filename}, page {passage.page}"
-        heading = f" · {passage.heading}" if passage.heading else ""
-        parts.append(section(literal(f"{number}. "), literal(place, bold=True), literal(heading)))
+        heading = [literal(f" · {_cut(passage.heading, NAME_LIMIT)}")] if passage.heading else []
+        place = literal(_place(passage.filename, passage.page), bold=True)
+        parts.append(section(literal(f"{number}. "), place, *heading))
         parts.append(quote(literal(_cut(passage.text.strip(), QUOTE_LIMIT))))
     return [rich_text(*parts)] if parts else []
 
@@ -108,16 +132,31 @@ def pager(action_id: str, *, forward: dict[str, Any] | None, label: str = "Next"
 
 
 def receipt_text(outcomes: Sequence[IngestOutcome]) -> str:
-    """Return what became of a message's files, a line each, as mrkdwn."""
-    return "\n".join(_receipt_line(outcome) for outcome in outcomes)
+    """Return what became of a message's files for notifications, a line each."""
+    return summary("\n".join(f"{outcome.filename}: {_became(outcome)}" for outcome in outcomes))
 
 
-def _receipt_line(outcome: IngestOutcome) -> str:
-    name = escape(outcome.filename)
+def receipt_blocks(outcomes: Sequence[IngestOutcome]) -> list[Block]:
+    """Return what became of a message's files, a line each."""
+    lines: list[Block] = []
+    for number, outcome in enumerate(outcomes):
+        sign = "warning" if outcome.status == DocumentStatus.ERROR else "white_check_mark"
+        name = literal(_cut(outcome.filename, NAME_LIMIT), bold=True)
+        lines += [literal("\n")] if number else []
+        lines += [{"type": "emoji", "name": sign}, literal(" "), name, literal(f": {_became(outcome)}")]
+    return [rich_text(section(*lines))]
+
+
+def _became(outcome: IngestOutcome) -> str:
     if outcome.status == DocumentStatus.ERROR:
-        return f":warning: *{name}*: {escape(outcome.error or 'I could not read it.')}"
+        return outcome.error or "I could not read it."
     version = f", version {outcome.version}" if outcome.version > 1 else ""
-    return f":white_check_mark: *{name}*: read{version}. Ask me about it here."
+    return f"read{version}. Ask me about it here."
+
+
+def _place(filename: str, page: int | None) -> str:
+    name = _cut(filename, NAME_LIMIT)
+    return name if page is None else f"{name}, page {page}"
 
 
 def _cut(text: str, limit: int) -> str:

@@ -25,6 +25,9 @@ from bot.errors import InvalidSettings, NotFound, ServiceUnavailable
 
 log = structlog.get_logger()
 
+UNREACHED = (SlackClientError, aiohttp.ClientError, TimeoutError, OSError)
+"""No answer from Slack, or none that can be read: nobody knows whether it did what it was asked."""
+
 POST_INTERVAL_S = 1.05
 """Slack takes about one message a second per channel."""
 
@@ -55,7 +58,7 @@ UNSUPPORTED = frozenset(
 
 
 class Clients:
-    """Both clients over one HTTP session; made inside a running loop."""
+    """Both clients over one HTTP session, and a third without a token, which Bolt gives one; made in a running loop."""
 
     def __init__(self, token: str, *, base_url: str) -> None:
         self.session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
@@ -71,6 +74,8 @@ class Clients:
             ],
         )
 
+        self.nameless = AsyncWebClient(base_url=base_url, session=self.session, retry_handlers=[])
+
     async def close(self) -> None:
         """Close the session."""
         await self.session.close()
@@ -82,7 +87,7 @@ async def ask(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
         return await call
     except SlackApiError as error:
         raise _translated(error) from error
-    except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
+    except UNREACHED as error:
         raise ServiceUnavailable(f"Slack: {type(error).__name__}") from error
 
 
@@ -131,7 +136,10 @@ class Poster:
         self._pacer = pacer
 
     async def call(self, method: str, *, channel: str, **arguments: object) -> AsyncSlackResponse:
-        """Call a method that posts; SlackApiError comes through, so that callers can fall back."""
+        """Call a method that posts; SlackApiError comes through, so that callers can fall back.
+
+        Raises ServiceUnavailable when no answer came: it may have been posted.
+        """
         while True:
             await self._pacer.turn(channel)
             try:
@@ -142,3 +150,5 @@ class Poster:
                 wait_s = float(error.response.headers.get("Retry-After", 1))
                 log.warning("slack.rate_limited", method=method, wait_s=wait_s)
                 self._pacer.push_back(channel, min(wait_s, 60))
+            except UNREACHED as error:
+                raise ServiceUnavailable(f"Slack: {type(error).__name__}") from error

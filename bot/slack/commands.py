@@ -10,7 +10,7 @@ import structlog
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.respond.async_respond import AsyncRespond
 
-from bot.errors import InvalidRequest, RecollectError
+from bot.errors import DatabaseUnavailable, InvalidRequest, RecollectError
 from bot.services.answers import is_only_a_greeting
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
@@ -25,6 +25,8 @@ log = structlog.get_logger()
 
 FOUND_PER_PAGE = 5
 LISTED_PER_PAGE = 8
+FIND_LIMIT = 300
+"""Characters of a search that are looked for: they travel in a button, which holds 2,000 of JSON."""
 
 Shown = tuple[str, list[Block]]
 """The text for notifications, and the blocks."""
@@ -54,14 +56,16 @@ class CommandListeners:
             await ack(text=f"Ask me something: `{command['command']} When do we close on Fridays?`")
             return
         errand = Errand("answer", f"command:{command['trigger_id']}", {"team_id": command["team_id"]})
-        await self._inbox.accept(
-            command, event_id=f"command:{command['trigger_id']}", team_id=command["team_id"], errands=[errand]
-        )
-        await ack(text="Looking …")
+        try:
+            await self._inbox.accept(command, event_id=errand.key, team_id=command["team_id"], errands=[errand])
+        except DatabaseUnavailable as error:  # Slack sends a command once: the person has to
+            await ack(text=error.user_message)
+        else:
+            await ack(text="Looking …")
 
     async def on_find(self, ack: AsyncAck, respond: AsyncRespond, command: Body) -> None:
         """Show the passages that fit some words."""
-        words = plain_from(command.get("text") or "", {})
+        words = " ".join(plain_from(command.get("text") or "", {}).split())[:FIND_LIMIT]
         if is_only_a_greeting(words):
             await ack(text=f"Give me words to look for: `{command['command']} travel expenses`")
             return
@@ -107,7 +111,7 @@ async def found_page(search: SearchService, audience: Audience, words: str, *, o
     if not passages:
         return f"Nothing that you may read fits “{escape(words[:200])}”.", []
     more = len(result.passages) > offset + FOUND_PER_PAGE
-    forward: dict[str, Any] | None = {"words": words[:1000], "offset": offset + FOUND_PER_PAGE} if more else None
+    forward: dict[str, Any] | None = {"words": words, "offset": offset + FOUND_PER_PAGE} if more else None
     blocks = passage_blocks(passages, first=offset + 1) + pager("find_more", forward=forward, label="More")
     return f"{len(passages)} passages", blocks
 

@@ -6,15 +6,19 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import NotFound
 from bot.slack.client import ask
 from bot.text.mrkdwn import mentioned_ids, plain_from
 from bot.values import Channel, ChannelKind, Person, Role, SharedFile, Turn, UserKind
 
+log = structlog.get_logger()
+
 PAGE = 200
-THREAD_LIMIT = 1000
-"""Messages of a thread that are read at most, its newest."""
+THREAD_LIMIT = 5000
+"""Messages of a thread that are read at most, its oldest: Slack gives them in that order."""
 
 
 class SlackDirectory:
@@ -44,12 +48,25 @@ class SlackDirectory:
         else:
             members = [member async for member in self._members(channel_id)]
         outside = bool(info.get("is_ext_shared") or info.get("is_pending_ext_shared") or info.get("is_org_shared"))
-        outside = outside or any([(await self.person(team_id, m)).kind is not UserKind.MEMBER for m in members])
+        outside = outside or any([await self._is_outsider(team_id, member) for member in members])
         return Channel(channel_id, kind, info.get("name") or "", outside, frozenset(members))
 
     async def names(self, team_id: str, markup: str) -> dict[str, str]:
-        """Return the names of the people a message mentions."""
-        return {user_id: (await self.person(team_id, user_id)).name for user_id in set(mentioned_ids(markup))}
+        """Return the names of the people a message mentions; whom Slack doesn't know has none."""
+        names: dict[str, str] = {}
+        for user_id in set(mentioned_ids(markup)):
+            try:
+                names[user_id] = (await self.person(team_id, user_id)).name
+            except NotFound:
+                log.info("person.unknown", user_id=user_id)
+        return names
+
+    async def _is_outsider(self, team_id: str, user_id: str) -> bool:
+        """True for whoever isn't surely a full member."""
+        try:
+            return (await self.person(team_id, user_id)).kind is not UserKind.MEMBER
+        except NotFound:
+            return True
 
     async def _members(self, channel_id: str) -> AsyncIterator[str]:
         cursor = None
@@ -85,25 +102,28 @@ class SlackThreads:
         return turns, files
 
     async def _messages(self, channel_id: str, thread_ts: str) -> AsyncIterator[dict[str, Any]]:
-        cursor, count = None, 0
-        while count < THREAD_LIMIT:
+        """Yield each message once: Slack puts the root before every page."""
+        cursor, seen = None, set[str]()
+        while len(seen) < THREAD_LIMIT:
             page = await ask(
                 self._client.conversations_replies(channel=channel_id, ts=thread_ts, cursor=cursor, limit=PAGE)
             )
             for message in page["messages"]:
-                count += 1
-                yield message
+                if message["ts"] not in seen:
+                    seen.add(message["ts"])
+                    yield message
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
 
     async def _turn(self, team_id: str, message: dict[str, Any]) -> Turn:
         text = message["text"]
-        names = {**await self._directory.names(team_id, text), self._bot_user_id: "Recollect"}
-        author = message.get("username") or "somebody"
-        if message.get("user"):
-            author = (await self._directory.person(team_id, message["user"])).name
-        return Turn(Role.USER, plain_from(text, names), author=author, ts=message["ts"])
+        author_id = message.get("user") or ""
+        names = await self._directory.names(team_id, f"{text}<@{author_id}>")
+        author = names.get(author_id) or message.get("username") or "somebody"
+        return Turn(
+            Role.USER, plain_from(text, {**names, self._bot_user_id: "Recollect"}), author=author, ts=message["ts"]
+        )
 
 
 def person_from(user: dict[str, Any], *, team_id: str) -> Person:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.services.documents import DocumentPage, DocumentView
-from bot.slack.blocks import Block, actions, button, literal, pager, rich_text, section
+from bot.slack.blocks import NAME_LIMIT, Block, actions, button, literal, pager, rich_text, section
 from bot.values import DocumentStatus
 
 _SIGNS = {DocumentStatus.READY: "read", DocumentStatus.PROCESSING: "being read", DocumentStatus.ERROR: "not read"}
@@ -28,7 +28,7 @@ def list_blocks(page: DocumentPage) -> list[Block]:
 def document_blocks(document: DocumentView) -> list[Block]:
     """Return one document with what can be done about it."""
     lines = [
-        literal(document.filename, bold=True),
+        literal(document.filename[:NAME_LIMIT], bold=True),
         literal(f"\n{_SIGNS[document.status]}, version {document.version}, {_size(document.size_bytes)}"),
         literal(f"\nshared by {document.uploader or 'somebody'} on {document.created_at:%d %B %Y}"),
         literal(f"\nid {document.id}"),
@@ -43,9 +43,7 @@ def document_blocks(document: DocumentView) -> list[Block]:
 
 def confirm_blocks(document: DocumentView) -> list[Block]:
     """Return the question before a document is deleted."""
-    text = (
-        f"Delete {document.filename} everywhere? I will forget it at once, and can't undo that. Slack keeps its file."
-    )
+    text = f"Delete {document.filename[:NAME_LIMIT]} everywhere? I will forget it at once, and can't undo that. Slack keeps its file."
     return [
         rich_text(section(literal(text))),
         actions(
@@ -69,7 +67,7 @@ def help_blocks(command: str) -> list[Block]:
 def _line(document: DocumentView) -> str:
     sign = _SIGNS[document.status]
     reason = f": {document.error}" if document.error else ""
-    return f"{document.filename[:200]} ({sign}{reason}) by {document.uploader or 'somebody'}"[:2900]
+    return f"{document.filename[:NAME_LIMIT]} ({sign}{reason}) by {document.uploader or 'somebody'}"[:2900]
 
 
 def _size(size_bytes: int) -> str:

@@ -9,6 +9,7 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.slack.client import UNREACHED, error_code
 from bot.slack.delivery import Capabilities
 from bot.slack.inbox import Body, Errand, Inbox, answer_errand, file_errands
 from bot.text.mrkdwn import mentioned_ids, without_mention
@@ -57,7 +58,9 @@ class EventListeners:
             await self._client.api_call(method, json=arguments)
         except SlackApiError as error:
             if not self._capabilities.lacks(method, error):
-                raise
+                log.info("prompts.refused", reason=error_code(error))
+        except UNREACHED as error:
+            log.info("prompts.refused", reason=type(error).__name__)
 
     async def on_other(self, event: Body) -> None:
         """An older manifest may subscribe to more: take it, or Slack sends it three times and counts failures."""

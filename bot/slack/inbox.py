@@ -65,8 +65,9 @@ def file_errands(team_id: str, event: Body) -> list[Errand]:
         "message_ts": event["ts"],
         "thread_ts": event.get("thread_ts") or event["ts"],
     }
-    errands = [Errand("ingest", f"{file_id}:{event['channel']}", {**place, "file_id": file_id}) for file_id in file_ids]
-    return [*errands, Errand("receipt", f"{event['channel']}:{event['ts']}", place)]
+    message = f"{event['channel']}:{event['ts']}"
+    errands = [Errand("ingest", f"{file_id}:{message}", {**place, "file_id": file_id}) for file_id in file_ids]
+    return [*errands, Errand("receipt", message, place)]
 
 
 def answer_errand(team_id: str, event: Body) -> Errand:

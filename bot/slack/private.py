@@ -8,8 +8,7 @@ import aiohttp
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.errors import ServiceUnavailable
-from bot.slack.blocks import MARKDOWN_LIMIT, answer_blocks, message_blocks
-from bot.text.mrkdwn import escape
+from bot.slack.blocks import answer_blocks, message_blocks, summary
 from bot.values import Answer, Question
 
 
@@ -28,13 +27,13 @@ class PrivateReply:
 
     async def finish(self, answer: Answer) -> str:
         question = self._question
-        text = f"You asked: {question.text}\n\n{answer.text}"[:MARKDOWN_LIMIT]
+        text = f"You asked: {question.text}\n\n{answer.text}"
         blocks = answer_blocks(answer, question_ref=f"{question.channel_id}:{question.ts}")
-        await self._send(escape(answer.text), message_blocks(text, blocks))
+        await self._send(summary(answer.text), message_blocks(text, blocks))
         return f"{question.ts}:answer"
 
     async def apologise(self, message: str) -> str:
-        await self._send(escape(message), None)
+        await self._send(summary(message), None)
         return f"{self._question.ts}:answer"
 
     async def _send(self, text: str, blocks: list[dict[str, Any]] | None) -> None:

@@ -46,8 +46,8 @@ def without_mention(markup: str, user_id: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Return foreign text for a `mrkdwn` or `text` field: no token of Slack's can come of it."""
-    text = _HOSTILE.sub("", text)
+    """Return foreign text for a `mrkdwn` or `text` field: no token of Slack's can come of it, and no link."""
+    text = _HOSTILE.sub("", text).replace("://", f":{_WORD_JOINER}//")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -57,8 +57,7 @@ def inert_markdown(text: str) -> str:
     Works on any text cut at white space: none of the broken forms spans any.
     """
     text = re.sub(r"(?m)^(\s*)&gt; ", r"\1> ", escape(text))
-    text = text.replace("](", "] (").replace("][", "] [").replace("]:", "] :").replace("![", "! [")
-    return text.replace("://", f":{_WORD_JOINER}//")
+    return text.replace("](", "] (").replace("][", "] [").replace("]:", "] :").replace("![", "! [")
 
 
 class InertStream:
