@@ -75,11 +75,6 @@ def terms(text: str) -> list[str]:
     return [stem(word) for word in words(text) if word not in _STOP_WORDS]
 
 
-def is_stop_word(word: str) -> bool:
-    """Tell whether a lower-case word is too common to search for."""
-    return word in _STOP_WORDS
-
-
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Return the Snowball stem (English) of a lower-case word."""

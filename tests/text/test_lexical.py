@@ -9,7 +9,6 @@ from bot.text.lexical import (
     MAX_TERMS,
     document_weights,
     hash_term,
-    is_stop_word,
     query_terms,
     terms,
     words,
@@ -22,12 +21,12 @@ def test_terms_are_lower_case_stems_without_stop_words_in_order() -> None:
 
 @pytest.mark.parametrize("word", ["who", "what", "when", "where", "why", "how", "which", "the", "doesn", "please"])
 def test_question_words_and_function_words_carry_no_meaning(word: str) -> None:
-    assert is_stop_word(word)
+    assert terms(word) == []
 
 
-@pytest.mark.parametrize("word", ["may", "us", "system", "year", "first", "one", "will2"])
+@pytest.mark.parametrize("word", ["may", "us", "system", "year", "first", "one"])
 def test_words_that_also_name_something_are_kept(word: str) -> None:
-    assert not is_stop_word(word)
+    assert len(terms(word)) == 1
 
 
 def test_forms_of_one_word_meet() -> None:
