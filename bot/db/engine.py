@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,6 +17,14 @@ from bot.errors import DatabaseUnavailable, InvalidSettings
 _VECTOR_SCHEMA = """
     SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 """
+
+_REACH_SCHEMA = """
+    SELECT set_config('search_path', current_setting('search_path') || ', ' || quote_ident($1), false)
+    WHERE $1 <> ALL (current_schemas(true))
+"""
+
+_OUTAGES = ("08", "53", "57P")
+"""SQLSTATEs that pass: connection lost, no resources (connections, memory, disk), starting up or shutting down."""
 
 
 def build_engine(
@@ -33,7 +41,6 @@ def build_engine(
         pool_timeout=pool_timeout_s,
         pool_recycle=int(pool_recycle_s),
         pool_pre_ping=True,
-        hide_parameters=True,  # an error's text goes into the log; what people wrote does not
         connect_args={"timeout": 10, "server_settings": {"plan_cache_mode": "force_custom_plan", "jit": "off"}},
     )
     event.listen(engine.sync_engine, "connect", lambda connection, _: connection.run_async(_prepare))
@@ -48,6 +55,7 @@ async def _prepare(connection: Any) -> None:
         )
         raise InvalidSettings("extension vector is missing", user_message=message)
     await register_codecs(connection, schema)
+    await connection.execute(_REACH_SCHEMA, schema)
 
 
 class Sessions:
@@ -65,23 +73,19 @@ class Sessions:
         """
         try:
             async with self._make.begin() as session:
-                await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team_id})
+                await self._enter(session, team_id)
                 yield session
-        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise DatabaseUnavailable(f"database: {type(error).__name__}") from error
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise DatabaseUnavailable(f"database: {type(error).__name__}") from error
+            state = getattr(error.orig, "sqlstate", None) or ""
+            if error.connection_invalidated or state.startswith(_OUTAGES):
+                raise DatabaseUnavailable(f"database: {type(error).__name__} {state}") from error
             raise
 
-
-async def copy_rows(
-    session: AsyncSession, table: str, columns: Sequence[str], records: Iterable[tuple[Any, ...]]
-) -> None:
-    """COPY records into a table inside the session's transaction. Vectors go as packed bytes (bot.db.types)."""
-    await session.execute(text("SELECT 1"))  # COPY as a session's first act would stand outside its transaction
-    connection = await (await session.connection()).get_raw_connection()
-    driver = connection.driver_connection
-    if driver is None:
-        raise DatabaseUnavailable("the connection is closed")
-    await driver.copy_records_to_table(table, records=records, columns=columns)
+    @staticmethod
+    async def _enter(session: AsyncSession, team_id: str) -> None:
+        try:
+            await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team_id})
+        except OSError as error:  # nobody listens; inside the block an OSError would be the caller's own
+            raise DatabaseUnavailable(f"database: {type(error).__name__}") from error

@@ -15,7 +15,7 @@ from bot.db import migrate
 from bot.db.embedded import EmbeddedServer
 from bot.db.engine import Sessions, build_engine
 from bot.errors import DatabaseUnavailable, InvalidSettings
-from tests.conftest import TEAM, Database
+from tests.conftest import TEAM, Database, execute
 from tests.db.conftest import ask
 
 ADD = text("INSERT INTO workspaces (team_id) VALUES (:t)")
@@ -47,6 +47,15 @@ async def test_what_is_done_in_the_block_is_kept_at_its_end(sessions: Sessions) 
         await session.execute(ADD, {"t": TEAM})
 
     assert await count(sessions) == 1
+
+
+async def test_an_error_in_the_block_undoes_all_of_it(sessions: Sessions) -> None:
+    with pytest.raises(FileNotFoundError):  # noqa: PT012  # the block itself is what fails
+        async with sessions.tenant(TEAM) as session:
+            await session.execute(ADD, {"t": TEAM})
+            raise FileNotFoundError
+
+    assert await count(sessions) == 0
 
 
 async def test_a_connection_cut_in_the_block_makes_the_database_unavailable(
@@ -93,6 +102,13 @@ async def test_a_stopped_server_makes_the_database_unavailable(
 
     with pytest.raises(DatabaseUnavailable):
         await count(own_sessions)
+
+
+async def test_a_server_without_a_free_connection_is_unavailable(sessions: Sessions, database: Database) -> None:
+    await execute(database.owner_url, f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
+
+    with pytest.raises(DatabaseUnavailable):
+        await count(sessions)
 
 
 async def test_an_exhausted_pool_makes_the_database_unavailable(database: Database) -> None:

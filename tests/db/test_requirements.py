@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 
 from bot.db import migrate
 from bot.db.embedded import EmbeddedServer
 from bot.db.engine import Sessions, build_engine
+from bot.db.models import ChunkEmbedding
 from bot.db.requirements import require_version, scram_verifier
 from bot.errors import InvalidSettings
 from tests.conftest import TEAM, Database, Server, execute
@@ -112,6 +113,20 @@ async def test_a_bot_the_tables_were_not_made_for_is_told_so(database: Database,
 
     with pytest.raises(InvalidSettings, match="has no rights"):
         await migrate.upgrade(database.owner_url, other.render_as_string(hide_password=False))
+
+
+async def test_the_extension_may_live_in_a_schema_of_its_own(empty_database: Database) -> None:
+    await execute(empty_database.owner_url, "CREATE SCHEMA extensions", "CREATE EXTENSION vector SCHEMA extensions")
+
+    await migrate.upgrade(empty_database.owner_url, empty_database.bot_url)
+
+    engine = build_engine(empty_database.bot_url, pool_size=1)
+    async with Sessions(engine).tenant(TEAM) as session:
+        await add_chunk(session, embedding=[1, 0])
+        distance = ChunkEmbedding.embedding.cosine_distance([1, 0])
+        assert (await session.execute(select(distance))).scalar_one() == 0
+    await engine.dispose()
+    await migrate.downgrade(empty_database.owner_url)
 
 
 async def test_an_extension_that_is_too_old_is_refused(empty_database: Database) -> None:
