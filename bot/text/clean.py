@@ -12,6 +12,8 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 def clean(text: str) -> str:
     """Return `text` with NUL and surrogates replaced by U+FFFD, one for one: its length and every offset stay."""
+    if text.isascii() and "\x00" not in text:  # a hundred times faster than looking with the expression
+        return text
     return _UNSTORABLE.sub(_REPLACEMENT, text)
 
 

@@ -16,6 +16,7 @@ from bot.db.types import (
     MAX_DIMENSIONS,
     pack_halfvec,
     pack_sparsevec,
+    pack_sparsevecs,
     unpack_halfvec,
     unpack_sparsevec,
 )
@@ -34,6 +35,18 @@ def test_a_vector_survives_packing(values: list[float]) -> None:
 @given(weights)
 def test_term_weights_survive_packing(values: dict[int, float]) -> None:
     assert unpack_sparsevec(pack_sparsevec(values)) == values
+
+
+@given(st.lists(weights))
+def test_many_term_weights_are_packed_as_each_by_itself(many: list[dict[int, float]]) -> None:
+    assert pack_sparsevecs(many) == [pack_sparsevec(each) for each in many]
+
+
+@given(weights, weights)
+def test_terms_that_weigh_nothing_are_left_out(some: dict[int, float], others: dict[int, float]) -> None:
+    weightless = {term: 0.0 for term in others if term not in some}
+
+    assert pack_sparsevecs([weightless, some | weightless]) == pack_sparsevecs([{}, some])
 
 
 async def test_postgresql_reads_the_same_numbers(sessions: Sessions) -> None:
