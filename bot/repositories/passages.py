@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -53,8 +54,8 @@ class PassageRepository:
         Raises NotFound when the document was deleted meanwhile. Counting their terms is a step of its own
         (StatisticsRepository.add), best left to the end of the transaction.
         """
-        if await self._hold(team_id, document_id):
-            await self._delete_chunks(team_id, document_id)
+        await self._hold(team_id, document_id)
+        await self._delete_chunks(team_id, document_id)
         shared = {
             "team": team_id,
             "document": document_id,
@@ -65,8 +66,11 @@ class PassageRepository:
         }
         for batch in _batches(chunks):
             ids = [new_id() for _ in batch]
-            await self._session.execute(_INSERT_CHUNKS, {**shared, **_chunk_columns(ids, batch)})
-            await self._session.execute(_INSERT_VECTORS, {**shared, **_vector_columns(ids, batch)})
+            _, vectors = await asyncio.gather(  # the vectors are packed while the server is at the texts
+                self._session.execute(_INSERT_CHUNKS, {**shared, **_chunk_columns(ids, batch)}),
+                asyncio.to_thread(_vector_columns, ids, batch),
+            )
+            await self._session.execute(_INSERT_VECTORS, {**shared, **vectors})
         return len(chunks)
 
     async def search(
@@ -122,7 +126,7 @@ class PassageRepository:
         """
         _same_team(team_id, audience)
         index = VectorIndex(model_id, dimensions, metric)
-        parameters = {
+        parameters: dict[str, Any] = {
             **visible_parameters(audience, model_id, document_ids),
             "vector": pack_halfvec(vector),
             "limit": limit,
@@ -175,18 +179,15 @@ class PassageRepository:
         rows = (await self._session.execute(_LIST_PASSAGES, parameters)).mappings()
         return [passage_from(row) for row in rows]
 
-    async def _hold(self, team_id: str, document_id: UUID) -> bool:
-        """Keep the document as it is until the transaction ends: nobody deletes it, or stores its chunks, meanwhile.
-
-        Return whether it has chunks already.
-        """
-        row = (await self._session.execute(_HOLD, {"team": team_id, "document": document_id})).one_or_none()
-        if row is None:
+    async def _hold(self, team_id: str, document_id: UUID) -> None:
+        """Keep the document as it is until the transaction ends: nobody deletes it, or stores its chunks, meanwhile."""
+        if (await self._session.execute(_HOLD, {"team": team_id, "document": document_id})).one_or_none() is None:
             raise NotFound(f"document {document_id} is gone", user_message="This document was deleted.")
-        return bool(row.has_chunks)
 
     async def _delete_chunks(self, team_id: str, document_id: UUID) -> None:
         parameters = {"team": team_id, "document": document_id}
+        if not await self._session.scalar(_HAS_CHUNKS, parameters):
+            return
         await subtract_statistics(self._session, "e.document_id = :document", parameters)
         statement = text("DELETE FROM document_chunks WHERE team_id = :team AND document_id = :document")
         await self._session.execute(statement, parameters)
@@ -251,11 +252,15 @@ _INSERT_VECTORS = text("""
 
 # The engine asks for a fresh plan each time, for searches' sake; the checks of foreign keys, four a row, would each be
 # planned anew too, and take thrice as long.
+# The engine asks for a fresh plan each time, for searches' sake; the checks of foreign keys, four a row, would each be
+# planned anew too, and take thrice as long.
 _HOLD = text("""
-    SELECT set_config('plan_cache_mode', 'auto', true),
-           EXISTS (SELECT 1 FROM document_chunks WHERE team_id = :team AND document_id = :document) AS has_chunks
+    SELECT set_config('plan_cache_mode', 'auto', true)
       FROM documents WHERE team_id = :team AND id = :document FOR NO KEY UPDATE
 """)
+
+# Not asked together with the above: a statement that waited for the row still sees what was there before it waited.
+_HAS_CHUNKS = text("SELECT EXISTS (SELECT 1 FROM document_chunks WHERE team_id = :team AND document_id = :document)")
 
 _LIST_PASSAGES = text(f"""
     SELECT {PASSAGE}
