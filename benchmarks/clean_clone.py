@@ -5,7 +5,7 @@ Run `python -m benchmarks.clean_clone` on an idle machine; it takes as long as t
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import re
@@ -30,12 +30,12 @@ def main() -> int:
         clone = home / "recollect"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         environment = _environment(home)
-        _install_seconds = _timed(["make", ".venv/.ready"], clone, environment)
+        install_s = _timed(["make", ".venv/.ready"], clone, environment)
         first_s = _demo_seconds(clone, environment)
         second_s = _demo_seconds(clone, environment)
         tests_s = _timed(["make", "test"], clone, environment)
     rows = {
-        "installing into `.venv`, without a cache": _install_seconds,
+        "installing into `.venv`, without a cache": install_s,
         "`make demo`, first start to its page": first_s,
         "`make demo`, later starts": second_s,
         "`make test`": tests_s,
@@ -79,7 +79,7 @@ def _demo_seconds(clone: Path, environment: dict[str, str]) -> float:
 def _table(rows: dict[str, float]) -> str:
     lines = "".join(f"| {what} | {seconds:.1f} s |\n" for what, seconds in rows.items())
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    return f"| on a clean clone | |\n|---|---|\n{lines}\n{machine}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}.\n"
+    return f"| on a clean clone | |\n|---|---|\n{lines}\n{machine}, {dt.datetime.now(dt.UTC):%Y-%m-%d}.\n"
 
 
 if __name__ == "__main__":
