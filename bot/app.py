@@ -14,20 +14,18 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import Settings
-from bot.db import migrate
-from bot.db.embedded import default_home, start_embedded
-from bot.db.engine import Sessions, build_engine
-from bot.errors import InvalidSettings
+from bot.db.engine import Sessions
+from bot.db.storage import Storage, open_storage
 from bot.jobs.queue import InProcessEngine, Queue
 from bot.jobs.tasks import Tasks
 from bot.llm import ChatModel, Embedder
-from bot.llm.extractive import ExtractiveModel
 from bot.llm.local import LocalEmbedder
+from bot.model_choice import choose_embedder, make_chat
 from bot.repositories.channels import ChannelRepository
-from bot.repositories.workspaces import WorkspaceRepository
 from bot.services.answers import AnswerService, Permalink
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
+from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
 from bot.services.ports import Directory, FileSource, ThreadReader
 from bot.services.search import SearchService
@@ -54,15 +52,6 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
-    """A migrated database."""
-
-    sessions: Sessions
-    owner_url: str
-    bot_url: str
-
-
-@dataclass(frozen=True, slots=True)
 class Outside:
     """What the services need of the world: Slack, or nobody."""
 
@@ -86,6 +75,7 @@ class Services:
     documents: DocumentService
     answers: AnswerService
     users: UserService
+    indexes: IndexService
     embedder: Embedder
     chat: ChatModel
 
@@ -99,52 +89,6 @@ class Workspace:
     bot_user_id: str
     name: str = field(default="")
     bot_id: str = field(default="")
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A database by its two URLs: that of the role that migrates, and that of the bot, who owns nothing."""
-
-    owner_url: str
-    bot_url: str
-
-
-@asynccontextmanager
-async def open_server(settings: Settings) -> AsyncIterator[Server]:
-    """Start the embedded server, and keep it up, unless DATABASE_URL names another; nothing is connected or migrated.
-
-    Raises InvalidSettings or DatabaseUnavailable when the embedded one doesn't start.
-    """
-    if settings.database_url is not None:
-        yield Server(settings.database_owner_url or settings.database_url, settings.database_url)
-        return
-    server = start_embedded(settings.recollect_home or default_home())
-    watching = asyncio.create_task(server.watch())
-    try:
-        yield Server(server.owner_url, server.bot_url)
-    finally:
-        watching.cancel()
-        server.stop()
-
-
-@asynccontextmanager
-async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
-    """Start the embedded server unless DATABASE_URL names another, migrate, and open the pool.
-
-    Raises InvalidSettings (extension, role, version) or DatabaseUnavailable, each saying what to do.
-    """
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(open_server(settings))
-        await migrate.upgrade(server.owner_url, server.bot_url)
-        engine = build_engine(
-            server.bot_url,
-            pool_size=settings.database_pool_size,
-            max_overflow=settings.database_max_overflow,
-            pool_timeout_s=settings.database_pool_timeout_s,
-            pool_recycle_s=settings.database_pool_recycle_s,
-        )
-        stack.push_async_callback(engine.dispose)
-        yield Storage(Sessions(engine), server.owner_url, server.bot_url)
 
 
 @asynccontextmanager
@@ -179,6 +123,9 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             file_wait_s=settings.file_wait_s,
         )
         users = UserService(sessions)
+        indexes = IndexService(
+            sessions, storage.owner_url, queue.enqueue, exact_search_limit=settings.exact_search_limit
+        )
         yield Services(
             outside.team_id,
             sessions,
@@ -189,59 +136,10 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             documents,
             answers,
             users,
+            indexes,
             embedder,
             chat,
         )
-
-
-async def choose_embedder(settings: Settings, sessions: Sessions, team_id: str) -> Embedder:
-    """Return the model this workspace's vectors were made with; the settings' own where there are none yet.
-
-    Raises InvalidSettings when the recorded model needs a key that isn't set.
-    """
-    wanted = make_embedder(settings, openai=settings.embedding_is_openai)
-    async with sessions.tenant(team_id) as session:
-        recorded = await ChannelRepository(session).get_active_model(team_id)
-    if recorded is None or (recorded.name, recorded.dimensions) == (wanted.name, wanted.dimensions):
-        return wanted
-    log.warning("embedding.setting_ignored", recorded=recorded.name, setting=wanted.name)
-    await wanted.close()
-    if recorded.name == LocalEmbedder().name:
-        return make_embedder(settings, openai=False)
-    if settings.openai_api_key is None:
-        message = f"This workspace's documents were embedded with {recorded.name}: set OPENAI_API_KEY to read them."
-        raise InvalidSettings("embedding model", user_message=message)
-    update = {"openai_embedding_model": recorded.name, "openai_embedding_dimensions": recorded.dimensions}
-    return make_embedder(settings.model_copy(update=update), openai=True)
-
-
-def make_embedder(settings: Settings, *, openai: bool) -> Embedder:
-    """Return the embedding model the settings ask for; nothing is loaded or called yet."""
-    if not openai or settings.openai_api_key is None:
-        return LocalEmbedder()
-    from bot.llm.openai import OpenAIEmbedder  # noqa: PLC0415  # a second of start-up and 60 MB, only for who uses it
-
-    return OpenAIEmbedder(
-        api_key=settings.openai_api_key.get_secret_value(),
-        base_url=settings.openai_base_url,
-        model=settings.openai_embedding_model,
-        dimensions=settings.openai_embedding_dimensions,
-        timeout_s=settings.openai_timeout_s,
-    )
-
-
-def make_chat(settings: Settings, embedder: Embedder) -> ChatModel:
-    """Return the model that writes answers."""
-    if not settings.chat_is_openai or settings.openai_api_key is None:
-        return ExtractiveModel(embedder, floor=settings.answer_floor)
-    from bot.llm.openai import OpenAIChat  # noqa: PLC0415  # as above
-
-    return OpenAIChat(
-        api_key=settings.openai_api_key.get_secret_value(),
-        base_url=settings.openai_base_url,
-        model=settings.openai_chat_model,
-        timeout_s=settings.openai_timeout_s,
-    )
 
 
 @asynccontextmanager
@@ -291,12 +189,6 @@ async def serve(settings: Settings) -> None:
     async with running(settings):
         await stop.wait()
         log.info("bot.stopping")
-
-
-async def purge_workspace(settings: Settings, team_id: str) -> None:
-    """Forget everything of one workspace."""
-    async with open_storage(settings) as storage, storage.sessions.tenant(team_id) as session:
-        await WorkspaceRepository(session).delete(team_id)
 
 
 async def identify(clients: Clients) -> Workspace:
@@ -359,6 +251,7 @@ def _wire_slack(
     tasks = Tasks(
         services.answers,
         services.documents,
+        services.indexes,
         intake=SlackIntake(delivery, directory, bot_user_id=workspace.bot_user_id),
         files=SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url),
         receipts=SlackReceipts(delivery),

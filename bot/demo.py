@@ -8,11 +8,13 @@ import webbrowser
 
 from rich.console import Console
 
-from bot.app import purge_workspace, running
+from bot.app import running
 from bot.config import Settings
+from bot.db.storage import open_storage
 from bot.errors import InvalidSettings
 from bot.playground.demo import furnish
 from bot.playground.local import LocalSlack
+from bot.repositories.workspaces import WorkspaceRepository
 from bot.smoke import playground_settings
 
 DEMO_TEAM_ID = "T0DEMO"
@@ -39,7 +41,7 @@ async def demo(
     try:
         out.print("Starting: the first time this takes a few seconds …")
         local = playground_settings(settings, slack, home=None)
-        await purge_workspace(local, DEMO_TEAM_ID)
+        await _purge(local, DEMO_TEAM_ID)
         async with running(local):
             out.print(f"\n  Open [bold]{slack.url}[/bold]\n")
             out.print("  Drop a PDF into a channel, reply in its thread with @Recollect and a question.")
@@ -59,3 +61,9 @@ def _open_in_browser(url: str) -> None:
         return
     if type(browser) is not webbrowser.GenericBrowser:
         browser.open(url)
+
+
+async def _purge(settings: Settings, team_id: str) -> None:
+    """Forget everything of one workspace."""
+    async with open_storage(settings) as storage, storage.sessions.tenant(team_id) as session:
+        await WorkspaceRepository(session).delete(team_id)

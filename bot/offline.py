@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from bot.app import Outside, Services, identify, open_services, open_storage
+from bot.app import Outside, Services, identify, open_services
 from bot.config import Settings
+from bot.db.storage import open_storage
 from bot.errors import InvalidRequest, NotFound, ServiceUnavailable
 from bot.repositories.channels import ChannelRepository
 from bot.services.users import Account

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.app import open_server
 from bot.config import Settings
 from bot.console import complain, say
 from bot.db import migrate
+from bot.db.storage import open_server
 
 
 async def up(settings: Settings) -> None:

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from rich.console import Console
 from rich.text import Text
 
-from bot.app import Server, Storage, open_server
 from bot.config import Settings
 from bot.console import explanation, printable
 from bot.db.embedded import default_home
 from bot.db.engine import Sessions, build_engine
+from bot.db.storage import Server, Storage, open_server
 from bot.doctor.database import check_database
 from bot.doctor.disk import check_disk
 from bot.doctor.finding import Finding, Verdict, fail, look, warn

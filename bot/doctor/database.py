@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.app import Server
 from bot.db import migrate
 from bot.db.inspection import DatabaseFacts, inspect
 from bot.db.requirements import OLDEST_VECTOR
+from bot.db.storage import Server
 from bot.doctor.finding import Finding, fail, ok, warn
 
 _OWNER = (

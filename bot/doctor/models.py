@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bot.app import Storage, choose_embedder, make_chat, make_embedder
 from bot.config import Settings
+from bot.db.storage import Storage
 from bot.doctor.finding import Finding, ok, warn
 from bot.llm import ChatModel, Embedder
+from bot.model_choice import choose_embedder, make_chat, make_embedder
 from bot.repositories.channels import ChannelRepository
 from bot.values import Passage, Prompt, Usage, new_id
 

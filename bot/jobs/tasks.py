@@ -12,6 +12,7 @@ from bot.jobs.queue import Task
 from bot.repositories.work import ClaimedWork
 from bot.services.answers import AnswerService
 from bot.services.documents import DocumentService
+from bot.services.indexes import IndexService
 from bot.services.ports import FileSource, Intake, Receipts
 from bot.values import SharedFile
 
@@ -27,6 +28,7 @@ class Tasks:
         self,
         answers: AnswerService,
         documents: DocumentService,
+        indexes: IndexService,
         *,
         intake: Intake,
         files: FileSource,
@@ -34,6 +36,7 @@ class Tasks:
     ) -> None:
         self._answers = answers
         self._documents = documents
+        self._indexes = indexes
         self._intake = intake
         self._files = files
         self._receipts = receipts
@@ -44,6 +47,7 @@ class Tasks:
             "answer": Task(self._answer, self._apologise, lock=lambda work: work.thread or work.key, concurrency=8),
             "ingest": Task(self._ingest, self._give_up_file, lock=lambda work: work.ids["file_id"], concurrency=2),
             "receipt": Task(self._receipt, _only_log, lock=lambda work: work.key, concurrency=32),
+            "index": Task(self._index, _only_log, lock=lambda work: work.key, concurrency=1),
             "forget": Task(self._forget, _only_log, lock=lambda work: work.key, concurrency=4),
         }
 
@@ -65,6 +69,7 @@ class Tasks:
     async def _ingest(self, work: ClaimedWork) -> None:
         try:
             await self._documents.ingest_shared(await self._describe(work.ids))
+            await self._indexes.request(work.team_id)
         except NotFound:
             log.info("file.gone", file_id=work.ids["file_id"])
 
@@ -99,6 +104,9 @@ class Tasks:
                 thread_ts=ids["thread_ts"],
                 outcomes=outcomes,
             )
+
+    async def _index(self, work: ClaimedWork) -> None:
+        await self._indexes.build(work.team_id)
 
     async def _forget(self, work: ClaimedWork) -> None:
         await self._documents.forget_file(work.team_id, work.ids["file_id"])

@@ -9,9 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.app import Outside, Services, Storage, open_services
+from bot.app import Outside, Services, open_services
 from bot.config import Settings
 from bot.db.engine import Sessions
+from bot.db.storage import Storage
 from bot.errors import NotFound, ServiceUnavailable
 from bot.offline import NoSlack
 from bot.services.users import Account, scopes_for
