@@ -21,13 +21,22 @@ from bot.values import Audience, ModelId, Passage, SearchResult, Vector
 MAX_QUERY_TERMS = 1_000
 """A query keeps its most frequent terms; pgvector takes 16,000 at most."""
 
-VISIBLE = """
-    e.team_id = :team AND e.model_id = :model
-    AND e.document_id = ANY(ARRAY(
-        SELECT s.document_id FROM document_shares s
-         WHERE s.team_id = :team AND s.channel_id = ANY(CAST(:channels AS text[]))
-           AND (CAST(:documents AS uuid[]) IS NULL OR s.document_id = ANY(CAST(:documents AS uuid[])))))"""
-"""Chooses rows of chunk_embeddings as `e`: what an audience may read, by one model's vectors."""
+READABLE = """
+    SELECT s.document_id FROM document_shares s
+     WHERE s.team_id = :team AND s.channel_id = ANY(CAST(:channels AS text[]))
+       AND (CAST(:documents AS uuid[]) IS NULL OR s.document_id = ANY(CAST(:documents AS uuid[])))"""
+"""Chooses the documents that an audience may read."""
+
+VISIBLE = f"""
+    (SELECT DISTINCT document_id FROM ({READABLE} OFFSET 0) AS readable OFFSET 0) AS r
+    CROSS JOIN LATERAL (
+        SELECT * FROM chunk_embeddings
+         WHERE team_id = :team AND model_id = :model AND document_id = r.document_id OFFSET 0) AS e"""
+"""Rows of chunk_embeddings as `e`: what an audience may read, by one model's vectors.
+
+Document by document, by OFFSET 0: given the lot, the planner guesses at ten, and reads a table of few large documents
+from end to end.
+"""
 
 PASSAGE = """
     c.id AS chunk_id, c.document_id, d.filename, c.content, c.char_start, c.char_end, c.page, c.heading,
@@ -69,7 +78,7 @@ WITH asked AS MATERIALIZED (
                    coalesce(-(e.embedding <#> CAST(:vector AS halfvec)), 0) AS cosine,
                    CASE e.lexical_version WHEN :version
                         THEN -(e.lexical <#> (SELECT lexical FROM query)) ELSE 0 END AS lexical
-              FROM chunk_embeddings e WHERE {VISIBLE}
+              FROM {VISIBLE}
             OFFSET 0) AS scored  -- so that each score is computed once
      ORDER BY score DESC, chunk_id
      LIMIT :limit

@@ -184,7 +184,8 @@ class ChannelRepository:
 _GET_MODEL = text("SELECT id FROM embedding_models WHERE name = :name AND dimensions = :dimensions")
 
 _RECORD_MODEL = text("""
-    INSERT INTO embedding_models (name, dimensions) VALUES (:name, :dimensions) ON CONFLICT DO NOTHING
+    INSERT INTO embedding_models (name, dimensions) VALUES (:name, :dimensions)
+    ON CONFLICT (name, dimensions) DO NOTHING
 """)
 
 _ADOPT_MODEL = text("""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy import TextClause, text
 
-from bot.repositories.blend import PASSAGE, PASSAGE_SOURCES, VISIBLE
+from bot.repositories.blend import PASSAGE, PASSAGE_SOURCES, READABLE, VISIBLE
 from bot.values import ModelId, Passage
 
 Metric = Literal["cosine", "inner_product", "l2"]
@@ -76,13 +76,14 @@ class VectorIndex:
         Exact adds 0 to the distance, so that no index can answer. Approximate sorts the index's candidates anew for
         the same reason: the planner takes its order for sorted, which after an iterative scan it isn't.
         """
-        order = self.distance if approximate else f"({self.distance}) + 0"
-        visible = VISIBLE.replace(":model", str(int(self.model_id)))  # the index's condition must be a constant
+        source, order = VISIBLE, f"({self.distance}) + 0"
+        if approximate:  # the index wants its table bare, its model a constant, and the distance alone
+            source = f"""chunk_embeddings e WHERE e.team_id = :team AND e.model_id = {int(self.model_id)}
+                         AND e.document_id = ANY(ARRAY({READABLE}))"""
+            order = self.distance
         return text(f"""
             WITH candidates AS MATERIALIZED (
-                SELECT e.chunk_id, {self.distance} AS distance
-                  FROM chunk_embeddings e WHERE {visible}
-                 ORDER BY {order} LIMIT :candidates
+                SELECT e.chunk_id, {self.distance} AS distance FROM {source} ORDER BY {order} LIMIT :candidates
             ), found AS MATERIALIZED (
                 SELECT chunk_id, distance FROM candidates ORDER BY distance + 0, chunk_id LIMIT :limit
             )

@@ -146,7 +146,7 @@ class PassageRepository:
     async def count_visible(self, team_id: str, *, audience: Audience, model_id: ModelId, cap: int) -> int:
         """Return how many chunks an exact search would score; counting stops at `cap`."""
         _same_team(team_id, audience)
-        statement = text(f"SELECT count(*) FROM (SELECT 1 FROM chunk_embeddings e WHERE {VISIBLE} LIMIT :cap) AS seen")
+        statement = text(f"SELECT count(*) FROM (SELECT 1 FROM {VISIBLE} LIMIT :cap) AS seen")
         parameters = {**visible_parameters(audience, model_id, None), "cap": cap}
         return (await self._session.execute(statement, parameters)).scalar_one()  # type: ignore[no-any-return]
 
@@ -250,8 +250,6 @@ _INSERT_VECTORS = text("""
            AS t (chunk_id, embedding, lexical)
 """)
 
-# The engine asks for a fresh plan each time, for searches' sake; the checks of foreign keys, four a row, would each be
-# planned anew too, and take thrice as long.
 # The engine asks for a fresh plan each time, for searches' sake; the checks of foreign keys, four a row, would each be
 # planned anew too, and take thrice as long.
 _HOLD = text("""

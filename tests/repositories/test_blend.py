@@ -11,12 +11,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from bot.db.engine import Sessions
+from bot.repositories.blend import SEARCH, search_parameters
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.passages import PassageRepository
 from bot.repositories.statistics import StatisticsRepository
 from bot.text.lexical import K1, document_weights, hash_term, query_terms, stem
 from bot.values import Audience, ModelId, Passage, SearchResult, Vector
-from tests.conftest import OTHER_TEAM, TEAM
+from tests.conftest import OTHER_TEAM, TEAM, Database, execute
 from tests.repositories.builders import (
     audience,
     counted_statements,
@@ -199,6 +200,24 @@ async def test_only_what_was_shared_with_the_audience_is_found(sessions: Session
         assert len(await found("C1", "GSECRET")) == 2
         assert await found("C2") == set()
         assert await found() == set()
+
+
+async def test_a_few_large_documents_are_never_read_from_end_to_end_for_one_small_one(
+    sessions: Sessions, database: Database
+) -> None:
+    async with sessions.tenant(TEAM) as session:
+        for n in range(12):
+            await store_texts(session, [f"d{n} c{k}" for k in range(160)], channel_id="C2", filename=f"{n}")
+        await store_texts(session, ["We open at nine."], channel_id="C1", filename="small")
+    await execute(database.owner_url, "ANALYZE")
+    async with sessions.tenant(TEAM) as session:
+        parameters = search_parameters(
+            audience("C1"), ModelId(1), {1: 1}, unit(1), weight=0.5, limit=8, document_ids=None, prefer=None
+        )
+        plan = "\n".join(await session.scalars(text(f"EXPLAIN {SEARCH.text}"), parameters))
+
+    assert "Seq Scan on chunk_embeddings" not in plan
+    assert "Seq Scan on document_chunks" not in plan
 
 
 async def test_a_share_outside_the_audience_is_never_named(sessions: Sessions) -> None:
