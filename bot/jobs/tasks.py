@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import structlog
 
@@ -68,23 +67,20 @@ class Tasks:
 
     async def _ingest(self, work: ClaimedWork) -> None:
         try:
-            await self._documents.ingest_shared(await self._describe(work.ids))
+            await self._documents.ingest_shared(await self._describe(work))
             await self._indexes.request(work.team_id)
         except NotFound:
             log.info("file.gone", file_id=work.ids["file_id"])
 
     async def _give_up_file(self, work: ClaimedWork, error_id: str) -> None:
-        file = await self._describe(work.ids)
-        await self._documents.give_up(file, f"Reading it failed several times (number {error_id}).")
-
-    async def _describe(self, ids: dict[str, Any]) -> SharedFile:
-        return await self._files.describe(
-            ids["team_id"],
-            ids["file_id"],
-            channel_id=ids["channel_id"],
-            message_ts=ids["message_ts"],
-            thread_ts=ids["thread_ts"],
+        """Say that the file can't be read: by the event's own word of it, should Slack be the one that doesn't answer."""
+        file = self._files.recall(work.body, work.team_id, work.ids["file_id"], **_place(work)) if work.body else None
+        await self._documents.give_up(
+            file or await self._describe(work), f"Reading it failed several times (number {error_id})."
         )
+
+    async def _describe(self, work: ClaimedWork) -> SharedFile:
+        return await self._files.describe(work.team_id, work.ids["file_id"], **_place(work))
 
     async def _receipt(self, work: ClaimedWork) -> None:
         """Wait until every file of the message is read, then say how it went."""
@@ -110,6 +106,10 @@ class Tasks:
 
     async def _forget(self, work: ClaimedWork) -> None:
         await self._documents.forget_file(work.team_id, work.ids["file_id"])
+
+
+def _place(work: ClaimedWork) -> dict[str, str]:
+    return {name: work.ids[name] for name in ("channel_id", "message_ts", "thread_ts")}
 
 
 async def _only_log(work: ClaimedWork, error_id: str) -> None:

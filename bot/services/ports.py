@@ -60,6 +60,11 @@ class FileSource(Protocol):
     ) -> SharedFile:
         """Return what Slack says of the file now. Raises NotFound when it is gone, ServiceUnavailable."""
 
+    def recall(
+        self, body: bytes, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str
+    ) -> SharedFile | None:
+        """Return what Slack said of the file in a stored event; None when the event doesn't tell of it."""
+
     async def fetch(self, file: SharedFile, *, max_bytes: int) -> bytes:
         """Return the file's bytes. Raises UnreadableFile (external, too large, login page), ServiceUnavailable."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -34,6 +35,17 @@ class SlackFiles:
         return file_from(
             response["file"], team_id=team_id, channel_id=channel_id, message_ts=message_ts, thread_ts=thread_ts
         )
+
+    def recall(
+        self, body: bytes, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str
+    ) -> SharedFile | None:
+        """Return what Slack said of the file in a stored event; None when the event doesn't tell of it."""
+        event = json.loads(body).get("event") or {}
+        told = next((file for file in event.get("files") or [] if file.get("id") == file_id), None)
+        if told is None:
+            return None
+        described = {"user": event.get("user"), **told}
+        return file_from(described, team_id=team_id, channel_id=channel_id, message_ts=message_ts, thread_ts=thread_ts)
 
     async def fetch(self, file: SharedFile, *, max_bytes: int) -> bytes:
         """Return the file's bytes.

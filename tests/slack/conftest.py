@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from pydantic import SecretStr
 
 from bot.app import running
 from bot.config import Settings
@@ -14,6 +15,7 @@ from bot.playground.local import LocalSlack
 from bot.smoke import playground_settings
 from bot.web.server import WebServer
 from tests.conftest import TEAM, Database
+from tests.fakes import FakeOpenAI
 
 StartBot = Callable[..., AbstractAsyncContextManager[WebServer]]
 
@@ -46,3 +48,22 @@ async def bot(start_bot: StartBot) -> AsyncIterator[WebServer]:
     """The bot, connected over Socket Mode."""
     async with start_bot() as server:
         yield server
+
+
+@pytest.fixture
+async def openai() -> AsyncIterator[FakeOpenAI]:
+    """A server that speaks OpenAI's protocol."""
+    async with FakeOpenAI().running() as server:
+        yield server
+
+
+@pytest.fixture
+def writer(openai: FakeOpenAI) -> dict[str, object]:
+    """The settings by which the bot lets that server write its answers; it embeds by itself."""
+    return {
+        "openai_api_key": SecretStr("sk-test-test-test"),
+        "openai_base_url": openai.base_url,
+        "chat_model": "openai",
+        "embedding_model": "local",
+        "openai_timeout_s": 5.0,
+    }

@@ -9,36 +9,10 @@ from sqlalchemy import text
 from bot.db.engine import Sessions
 from bot.playground.local import LocalSlack
 from bot.playground.reading import words_of
-from bot.playground.state import Message
 from bot.smoke import quoted_words
 from bot.web.server import WebServer
 from tests.conftest import TEAM
-
-HANDBOOK = (
-    "handbook.md",
-    b"# Opening hours\n\nThe office opens at eight in the morning and closes at six.\n\n"
-    b"# Holidays\n\nEvery employee has twenty-seven days of holiday a year. Up to five days carry over into March.\n\n"
-    b"# Travel\n\nTrain tickets are booked by the travel desk in second class.\n",
-    "text/markdown",
-)
-
-
-async def shared(slack: LocalSlack, *files: tuple[str, bytes, str], channel: str = "general") -> Message:
-    """Share files, wait for the receipt, and return the message that shared them."""
-    root = await slack.share("Ada", channel, *files)
-    await slack.wait_for_reply(channel, root.ts, timeout=30)
-    return root
-
-
-async def asked(slack: LocalSlack, question: str, root: Message, *, who: str = "Ada", channel: str = "general") -> Message:
-    """Ask in the thread and return the whole reply."""
-    message = await slack.mention(who, channel, question, thread_ts=root.ts)
-    return await slack.wait_for_reply(channel, root.ts, after=message.ts, timeout=30)
-
-
-async def count(sessions: Sessions, what: str) -> int:
-    async with sessions.tenant(TEAM) as session:
-        return (await session.execute(text(f"SELECT count(*) FROM {what}"))).scalar_one()
+from tests.slack.acts import HANDBOOK, asked, count, shared
 
 
 async def test_a_question_is_answered_with_the_quoted_words(slack: LocalSlack, bot: WebServer) -> None:
@@ -98,7 +72,9 @@ async def test_a_follow_up_finds_what_it_refers_to(slack: LocalSlack, bot: WebSe
     assert any("carry over into March" in words for words in quoted_words(reply))
 
 
-async def test_a_mention_delivered_twice_is_answered_once(slack: LocalSlack, bot: WebServer, sessions: Sessions) -> None:
+async def test_a_mention_delivered_twice_is_answered_once(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions
+) -> None:
     root = await shared(slack, HANDBOOK)
     question = await slack.mention("Ada", "general", "When does the office open?", thread_ts=root.ts)
     await slack.wait_for_reply("general", root.ts, after=question.ts)
@@ -140,7 +116,11 @@ async def test_the_same_bytes_are_read_once_and_found_in_both_channels(
 
 
 async def test_what_was_shared_in_a_private_channel_is_not_told_elsewhere(slack: LocalSlack, bot: WebServer) -> None:
-    await shared(slack, ("plan.txt", b"The secret launch date of the Albatross is the fourth of May.", "text/plain"), channel="leads")
+    await shared(
+        slack,
+        ("plan.txt", b"The secret launch date of the Albatross is the fourth of May.", "text/plain"),
+        channel="leads",
+    )
     question = await slack.mention("Ada", "handbook", "What is the launch date of the Albatross?")
 
     reply = await slack.wait_for_reply("handbook", question.ts, timeout=30)
@@ -169,7 +149,9 @@ async def test_a_deleted_file_is_forgotten(slack: LocalSlack, bot: WebServer, se
     assert await count(sessions, "chunk_embeddings") == 0
 
 
-async def test_a_mention_in_an_older_thread_reads_that_thread_once(slack: LocalSlack, bot: WebServer, sessions: Sessions) -> None:
+async def test_a_mention_in_an_older_thread_reads_that_thread_once(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions
+) -> None:
     root = await slack.say("Ben", "general", "Lunch is at <noon> & @Ada pays")
     await slack.say("Ada", "general", "Fine by me", thread_ts=root.ts)
 
