@@ -39,8 +39,8 @@ format: $(READY) ## Mend format, and lint where that is safe
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY) ## Measure speed and memory
-	@$(BIN)/python -m benchmarks
+bench: $(READY) ## Measure speed and memory; QUICK=1 takes two minutes, and writes nothing
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 lock: ## Pin the dependencies anew; UPGRADE=1 takes the newest versions
 	@command -v uv >/dev/null || { echo "make lock needs uv (pip install uv)." >&2; exit 1; }
