@@ -41,8 +41,11 @@ def mentioned_ids(markup: str) -> list[str]:
 
 
 def without_mention(markup: str, user_id: str) -> str:
-    """Return the message without its mentions of `user_id`, a bot being spoken to."""
-    return re.sub(rf"<@{re.escape(user_id)}(?:\|[^>]*)?>[\s,:]*", "", markup).strip()
+    """Return the message without its mentions of `user_id`, a bot being spoken to, and the comma or colon after them.
+
+    A colon that opens an emoji's name stays.
+    """
+    return re.sub(rf"<@{re.escape(user_id)}(?:\|[^>]*)?>\s*(?:,|:(?=\s|\Z))?\s*", "", markup).strip()
 
 
 def escape(text: str) -> str:

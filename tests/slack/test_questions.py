@@ -22,7 +22,6 @@ async def test_what_is_no_question_gets_a_greeting_or_a_plain_sentence(
     answers = {}
     for text in ("", ":wave: :tada:", "🎉 ?!", "word " * 8000):
         question = await slack.mention("Ada", "general", text)
-        print(repr(text[:20]))
         answers[text[:5]] = words_of(await slack.wait_for_reply("general", question.ts))
 
     assert {text for text, answer in answers.items() if "Share a file in this thread" in answer} == {
