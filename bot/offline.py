@@ -61,6 +61,12 @@ class NoSlack:
         """Raise ServiceUnavailable."""
         raise _no_slack(f"file {file_id} of {team_id}, {channel_id}, {message_ts}, {thread_ts}")
 
+    def recall(
+        self, body: bytes, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str
+    ) -> SharedFile | None:
+        """Raise ServiceUnavailable: no event was ever stored here."""
+        raise _no_slack(f"file {file_id} of {team_id}, {channel_id}, {message_ts}, {thread_ts}, {len(body)} bytes")
+
     async def fetch(self, file: SharedFile, *, max_bytes: int) -> bytes:
         """Raise ServiceUnavailable."""
         raise _no_slack(f"file {file.file_id}, at most {max_bytes} bytes")
