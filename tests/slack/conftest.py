@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -67,3 +68,9 @@ def writer(openai: FakeOpenAI) -> dict[str, object]:
         "embedding_model": "local",
         "openai_timeout_s": 5.0,
     }
+
+
+@pytest.fixture
+def shared_folder(shared: Path) -> Path:
+    """The folder beside the repository, under a name that no act here has."""
+    return shared
