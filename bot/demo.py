@@ -41,6 +41,8 @@ async def demo(
     try:
         out.print("Starting: the first time this takes a few seconds …")
         local = playground_settings(settings, slack, home=None)
+        if "http_port" in settings.model_fields_set:  # asked for; else the demo takes no port but its page's
+            local = local.model_copy(update={"http_port": settings.http_port})
         await _purge(local, DEMO_TEAM_ID)
         async with running(local):
             out.print(f"\n  Open [bold]{slack.url}[/bold]\n")

