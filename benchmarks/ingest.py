@@ -12,7 +12,7 @@ import asyncpg
 from pgvector import HalfVector, SparseVector
 from pgvector.sqlalchemy import HALFVEC, SPARSEVEC
 from sqlalchemy import SmallInteger, text
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from benchmarks.place import TEAM, Place
@@ -45,11 +45,12 @@ async def measure(place: Place, *, runs: int = RUNS, sizes: Sequence[int] = DOCU
     documents = [maker.chunks(size) for size in sizes]
     user_id, model_id = await prepare_team(place)
     owner = await _copying_connection(await place.connect_as_owner())
+    plain = create_async_engine(place.engine.url)
     ways: dict[str, Way] = {
         "ours": lambda ids: _ours(place, ids, model_id, documents),
         "copy": lambda ids: _copy(owner, ids, model_id, documents, packed_before=False),
         "packed": lambda ids: _copy(owner, ids, model_id, documents, packed_before=True),
-        "orm": lambda ids: _orm(place, ids, model_id, documents),
+        "orm": lambda ids: _orm(plain, ids, model_id, documents),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for run in range(-1, runs):  # the first is for warming up
@@ -62,6 +63,7 @@ async def measure(place: Place, *, runs: int = RUNS, sizes: Sequence[int] = DOCU
                 seconds[name].append(taken)
     refused = await _is_copy_refused(place)
     await owner.close()
+    await plain.dispose()
     return _measures(seconds, sum(sizes), refused=refused)
 
 
@@ -164,11 +166,8 @@ class _Vectors(_Base):
     lexical_version: Mapped[int] = mapped_column(SmallInteger)
 
 
-async def _orm(place: Place, ids: Sequence[UUID], model_id: ModelId, documents: Sequence[Chunks]) -> float:
+async def _orm(engine: AsyncEngine, ids: Sequence[UUID], model_id: ModelId, documents: Sequence[Chunks]) -> float:
     """Add objects and flush, a document a transaction, as the bot's role; the engine is a plain one."""
-    engine = create_async_engine(place.engine.url)
-    async with engine.connect():
-        pass
     started = time.perf_counter()
     for document_id, chunks in zip(ids, documents, strict=True):
         async with AsyncSession(engine) as session, session.begin():
@@ -177,9 +176,7 @@ async def _orm(place: Place, ids: Sequence[UUID], model_id: ModelId, documents: 
             session.add_all([_text(document_id, *row) for row in zip(chunk_ids, chunks, strict=True)])
             await session.flush()
             session.add_all([_vectors(document_id, model_id, *row) for row in zip(chunk_ids, chunks, strict=True)])
-    taken = time.perf_counter() - started
-    await engine.dispose()
-    return taken
+    return time.perf_counter() - started
 
 
 def _text(document_id: UUID, chunk_id: UUID, indexed: IndexedChunk) -> DocumentChunk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -66,11 +65,8 @@ class PassageRepository:
         }
         for batch in _batches(chunks):
             ids = [new_id() for _ in batch]
-            _, vectors = await asyncio.gather(  # the vectors are packed while the server is at the texts
-                self._session.execute(_INSERT_CHUNKS, {**shared, **_chunk_columns(ids, batch)}),
-                asyncio.to_thread(_vector_columns, ids, batch),
-            )
-            await self._session.execute(_INSERT_VECTORS, {**shared, **vectors})
+            await self._session.execute(_INSERT_CHUNKS, {**shared, **_chunk_columns(ids, batch)})
+            await self._session.execute(_INSERT_VECTORS, {**shared, **_vector_columns(ids, batch)})
         return len(chunks)
 
     async def search(
