@@ -122,12 +122,21 @@ def playground_settings(settings: Settings, slack: LocalSlack, *, home: Path | N
 async def _run_case(slack: LocalSlack, case: Case, report: Report, out: Console) -> None:
     started = time.monotonic()
     root = await slack.share("Ada", "general", *case.files)
-    receipt = await slack.wait_for_reply("general", root.ts, timeout=INGEST_TIMEOUT_S)
+    try:
+        receipt = await slack.wait_for_reply("general", root.ts, timeout=INGEST_TIMEOUT_S)
+    except TimeoutError:
+        report.failed += max(1, len(case.turns))
+        out.print(f"FAIL no receipt for {_names(case)} within {INGEST_TIMEOUT_S} s", markup=False, highlight=False)
+        return
     report.ingest_s.append(time.monotonic() - started)
     out.print(receipt.text, markup=False, highlight=False)
     for turn in case.turns:
         await asyncio.sleep(IDLE_S)
         await _run_turn(slack, root, turn, report, out)
+
+
+def _names(case: Case) -> str:
+    return ", ".join(file.name for file in case.files)
 
 
 async def _run_turn(slack: LocalSlack, root: Message, turn: Turn, report: Report, out: Console) -> None:

@@ -113,11 +113,8 @@ class ThreadReply:
             await self._start(text)
             self._unsent, self._sent = "", text
         kept = self._whole and (self._sent + self._unsent).strip() == text.strip()
-        if self._streaming:
-            kept = await self._stop(blocks, last_text=self._unsent if kept else "") and kept
-            if not kept:
-                await self._replace(summary(answer.text), [*markdown(text), *blocks])
-        else:
+        complete = self._streaming and await self._stop(blocks, last_text=self._unsent if kept else "") and kept
+        if not complete:
             await self._replace(summary(answer.text), [*markdown(text), *blocks])
         return await self._posted("final")
 
