@@ -99,11 +99,12 @@ async def test_nothing_anybody_sends_does_harm(slack: LocalSlack, start_bot: Sta
         timed = [await send(server, event, timestamp=odd, sign="v0=0") for odd in odd_times]
         signs = [await send(server, event, sign=sign) for sign in ("v0=ü", "v0=", "v1=abc", "é" * 1000)]
         signed = [await send(server, body, secret=slack.signing_secret) for body in nonsense]
+        odd_events: list[object] = [None, "x", [], {}, {"type": 3}]
         strange = [
             await send(
                 server, json.dumps({"type": "event_callback", "event": odd}).encode(), secret=slack.signing_secret
             )
-            for odd in (None, "x", [], {}, {"type": 3})
+            for odd in odd_events
         ]
         large = await send(server, b"x" * (MAX_BODY_BYTES + 1), secret=slack.signing_secret)
 

@@ -185,7 +185,7 @@ async def test_questions_of_one_thread_are_answered_in_order(slack: LocalSlack, 
         questions.append(await slack.mention("Ada", "general", question, thread_ts=root.ts))
         await slack.settle()
 
-    replies = []
+    replies: list[Message] = []
     for _ in questions:
         after = replies[-1].ts if replies else root.ts
         replies.append(await slack.wait_for_reply("general", root.ts, after=after, until=is_answer, timeout=20))
