@@ -108,6 +108,10 @@ class InProcessEngine:
                 async with self._sessions.tenant(self._team_id) as session:
                     await WorkRepository(session).release_running(self._team_id)
             except DatabaseUnavailable:
+                log.warning("queue.unreachable")
+                await asyncio.sleep(self._poll_s)
+            except Exception:  # the edge, as below
+                log.exception("queue.failed")
                 await asyncio.sleep(self._poll_s)
             else:
                 return
@@ -174,7 +178,7 @@ class InProcessEngine:
             await task.give_up(work, error_id)
         except Exception:  # an apology that can't be posted must not keep the row alive
             log.exception("work.apology_failed", error_id=error_id)
-        await self._settle(lambda works: works.finish(work.team_id, work.id, work.epoch, "dead"))
+        await self._settle(lambda works: works.finish(work.team_id, work.id, work.epoch, "dead", error_id=error_id))
 
     async def _settle(self, write: Callable[[WorkRepository], Awaitable[object]]) -> None:
         """Write how it ended, waiting for the database as long as it takes."""
@@ -184,5 +188,8 @@ class InProcessEngine:
                     await write(WorkRepository(session))
             except DatabaseUnavailable:
                 await asyncio.sleep(self._poll_s)
+            except Exception:  # the edge: the row says running, and the next start takes it on
+                log.exception("queue.unsettled")
+                return
             else:
                 return
