@@ -85,7 +85,7 @@ def _measures(seconds: dict[str, list[float]], chunks: int, *, refused: bool) ->
         Measure("ingest_rows_s", "Ingestion", chunks / median(ours), "chunks/s",
                 note=f"texts of 900 characters, {DIMENSIONS} dimensions, 50 terms; fsync on"),
         Measure("copy_refused", "COPY refused to the bot's role by row-level security", float(refused),
-                note="why ingestion inserts: decision 0002; 1 = refused"),
+                note="why ingestion inserts: decision 0006; 1 = refused"),
     ]  # fmt: skip
 
 
