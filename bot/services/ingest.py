@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 
 from bot.db.engine import Sessions
-from bot.errors import UnreadableFile
+from bot.errors import ModelUnavailable, UnreadableFile
 from bot.llm import Embedder
 from bot.parsing.sandbox import parse_in_sandbox
 from bot.repositories.channels import ChannelRepository
@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 EMBED_BATCH = 64
 """Chunks embedded between two reports of progress."""
+
+_OTHER_MODEL = "This workspace's documents are embedded with another model by now. Please restart me, so that I use it."
 
 Progress = Callable[[int, int], None]
 """Told (chunks embedded, chunks in all)."""
@@ -95,7 +97,8 @@ class IngestService:
     async def _record(self, upload: Upload) -> RecordedDocument:
         digest = await asyncio.to_thread(lambda: hashlib.sha256(upload.data).digest())
         async with self._sessions.tenant(upload.team_id) as session:
-            return await DocumentRepository(session).record_document(
+            documents = DocumentRepository(session)
+            recorded = await documents.record_document(
                 upload.team_id,
                 sha256=digest,
                 filename=upload.filename,
@@ -105,6 +108,9 @@ class IngestService:
                 share=upload.share,
                 conversation_id=await _conversation_of(ConversationRepository(session), upload),
             )
+            if recorded.status == DocumentStatus.ERROR:  # it is read once more: the old reason holds no longer
+                await documents.set_status(upload.team_id, recorded.id, DocumentStatus.PROCESSING)
+        return recorded
 
     async def _store(self, upload: Upload, document_id: UUID, parsed: ParsedDocument, progress: Progress) -> int:
         """Chunk, embed and store in one transaction; return the number of chunks."""
@@ -133,10 +139,14 @@ class IngestService:
         return [IndexedChunk(*row) for row in zip(chunks, vectors, weights, strict=True)]
 
     async def _model_id(self, team_id: str) -> ModelId:
+        """Return the workspace's model, which ours becomes when it has none. Raises ModelUnavailable for another."""
         async with self._sessions.tenant(team_id) as session:
-            return await ChannelRepository(session).record_embedding_model(
-                team_id, self._embedder.name, self._embedder.dimensions
-            )
+            channels = ChannelRepository(session)
+            model_id = await channels.record_embedding_model(team_id, self._embedder.name, self._embedder.dimensions)
+            active = await channels.get_active_model(team_id)
+        if active is None or active.model_id != model_id:  # chosen by another process since ours began
+            raise ModelUnavailable(f"{self._embedder.name} isn't the workspace's model", user_message=_OTHER_MODEL)
+        return model_id
 
     async def _settle(self, team_id: str, document_id: UUID, status: DocumentStatus, *, reason: str) -> None:
         async with self._sessions.tenant(team_id) as session:
