@@ -123,6 +123,10 @@ class Pacer:
         if at > now:
             await asyncio.sleep(at - now)
 
+    def give_back(self, channel_id: str) -> None:
+        """Let the next message come at once: the one whose turn it was never appeared."""
+        self._next[channel_id] -= self._interval_s
+
     def push_back(self, channel_id: str, seconds: float) -> None:
         """Let nobody post to the channel for so long: Slack said so."""
         self._next[channel_id] = max(self._next[channel_id], time.monotonic() + seconds)
@@ -146,6 +150,7 @@ class Poster:
                 return await self._client.api_call(method, json={"channel": channel, **arguments})
             except SlackApiError as error:
                 if error_code(error) != "ratelimited":
+                    self._pacer.give_back(channel)
                     raise
                 wait_s = float(error.response.headers.get("Retry-After", 1))
                 log.warning("slack.rate_limited", method=method, wait_s=wait_s)

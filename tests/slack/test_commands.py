@@ -14,7 +14,7 @@ from bot.playground.reading import words_of
 from bot.playground.state import Message
 from bot.smoke import quoted_words
 from bot.web.server import WebServer
-from tests.slack.acts import HANDBOOK, count, note, shared, until, value
+from tests.slack.acts import HANDBOOK, count, note, shared, until, value, worked_off
 from tests.slack.conftest import StartBot
 
 
@@ -44,6 +44,7 @@ async def test_a_command_asks_privately(slack: LocalSlack, bot: WebServer, sessi
     reply = await said(slack, "Ada", "/ask", "When does the office open?")
     refusal = await said(slack, "Ada", "/ask", "Which database engine does the Mars rover run?")
     near = await pressed(slack, "Ada", refusal, "nearest_passages")
+    await worked_off(sessions)
 
     assert any("eight in the morning" in words for words in quoted_words(reply))
     assert "You asked: When does the office open?" in words_of(reply)

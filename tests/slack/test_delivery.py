@@ -68,7 +68,9 @@ async def test_where_slack_cannot_stream_the_answer_is_posted_and_updated(
     slack: LocalSlack, start_bot: StartBot, openai: FakeOpenAI, writer: dict[str, object], lacking: str
 ) -> None:
     slack.faults.refuse("chat.startStream", lacking, times=99)
-    openai.script.append(slowly([OPENS, "R&D pays <twice> ", "a year ", "or so. ", "Perhaps. "], pause_s=0.8))
+    openai.script.append(
+        slowly([OPENS, "R&D pays <twice> ", "a year ", "or so. ", "Perhaps. ", "Or not. "], pause_s=0.8)
+    )
     openai.text = OPENS
     with capture_logs() as logs:
         async with start_bot(**writer):
@@ -79,7 +81,7 @@ async def test_where_slack_cannot_stream_the_answer_is_posted_and_updated(
     assert len(answers(slack, root)) == 2
     assert quoted_words(reply) == ["The office opens at eight in the morning and closes at six."]
     assert not any("&amp;amp;" in str(call.args) or "&amp;lt;" in str(call.args) for call in slack.calls)
-    assert len(calls_of(slack, "chat.update")) >= 3
+    assert len(calls_of(slack, "chat.update")) >= 3, "one on the way, and one at the end of each"
     assert all(call["unfurl_links"] is call["unfurl_media"] is False for call in calls_of(slack, "chat.postMessage"))
     missing = [entry for entry in logs if entry["event"] == "slack.method_missing"]
     assert [entry["method"] for entry in missing] == ["chat.startStream"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from sqlalchemy import text
 
 from bot.db.engine import Sessions
@@ -12,7 +10,7 @@ from bot.playground.reading import words_of
 from bot.smoke import quoted_words
 from bot.web.server import WebServer
 from tests.conftest import TEAM
-from tests.slack.acts import HANDBOOK, asked, count, shared
+from tests.slack.acts import HANDBOOK, asked, count, shared, worked_off
 
 
 async def test_a_question_is_answered_with_the_quoted_words(slack: LocalSlack, bot: WebServer) -> None:
@@ -80,7 +78,7 @@ async def test_a_mention_delivered_twice_is_answered_once(
     await slack.wait_for_reply("general", root.ts, after=question.ts)
 
     await slack.deliver_twice(question)
-    await asyncio.sleep(1)
+    await worked_off(sessions)
 
     assert len([m for m in slack.replies("general", root.ts) if m.ts > question.ts]) == 1
     assert await count(sessions, "messages WHERE role = 'assistant'") == 1
@@ -91,6 +89,7 @@ async def test_the_answer_is_stored_with_its_sources_and_tokens(
 ) -> None:
     root = await shared(slack, HANDBOOK)
     reply = await asked(slack, "When does the office open?", root)
+    await worked_off(sessions)
 
     async with sessions.tenant(TEAM) as session:
         row = (await session.execute(text("SELECT * FROM messages WHERE role = 'assistant'"))).mappings().one()
@@ -143,7 +142,7 @@ async def test_a_deleted_file_is_forgotten(slack: LocalSlack, bot: WebServer, se
 
     await slack.delete_file(root.file_ids[0])
     await slack.settle()
-    await asyncio.sleep(1)
+    await worked_off(sessions)
 
     assert await count(sessions, "documents") == 0
     assert await count(sessions, "chunk_embeddings") == 0

@@ -170,6 +170,7 @@ async def test_a_direct_message_keeps_its_own_thread(slack: LocalSlack, bot: Web
     second = await slack.say("Ada", place, "And how many of them carry over?", thread_ts=first.ts)
     reply = await slack.wait_for_reply(place, first.ts, after=second.ts)
 
+    await worked_off(sessions)
     assert any("carry over into March" in words for words in quoted_words(reply))
     assert await count(sessions, "messages WHERE role = 'assistant'") == 2
 
