@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke test static check format bench lock
+.PHONY: help demo smoke test browser static check format bench lock
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ demo: $(READY) ## Run Recollect with a Slack of its own on this machine: no acco
 smoke: $(READY) ## Ask the shipped questions of the shipped files, and say how it went
 	@$(BIN)/bot smoke
 
-test: $(READY) ## Run every test
+test: $(READY) ## Run every test but those in a browser
 	$(BIN)/python -m pytest
+
+browser: $(READY) ## Use the playground's page in Chromium, which must be installed
+	$(BIN)/python -m pytest -m browser tests/browser
 
 static: $(READY) ## Check format, lint, types and import contracts
 	$(BIN)/ruff format --check .

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ("demo", "smoke", "test", "static", "check", "bench", "lock", "help")
+TARGETS = ("demo", "smoke", "test", "browser", "static", "check", "bench", "lock", "help")
 
 
 def make(*arguments: str, path: Path | None = None, directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -73,7 +73,7 @@ def test_help_names_every_target() -> None:
     assert result.stdout == make().stdout
 
 
-@pytest.mark.parametrize("target", ["demo", "smoke", "test", "static", "check", "bench"])
+@pytest.mark.parametrize("target", ["demo", "smoke", "test", "browser", "static", "check", "bench"])
 def test_without_python_each_target_says_so_in_one_line(target: str, checkout: Path, path: Path) -> None:
     result = make(target, path=path, directory=checkout)
 
@@ -185,7 +185,7 @@ def test_ci_runs_what_check_runs_and_the_main_job() -> None:
 
     loop = re.search(r"for target in (.+); do\n.*\n +make \"\$target\"", script)
     assert loop is not None
-    assert loop[1].split() == ["static", "test", "smoke"]
+    assert loop[1].split() == ["static", "test", "browser", "smoke"]
     assert "set -euo pipefail" in script
     assert os.access(ROOT / ".ci/run", os.X_OK)
 

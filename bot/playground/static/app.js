@@ -3,7 +3,7 @@
 import { renderBlocks } from "./blocks.js";
 import { Composer, dropZone } from "./composer.js";
 import { avatar, el, icon, iconButton } from "./dom.js";
-import { messageList, messageRow, statusLine } from "./messages.js";
+import { messageList, messageRow, redraw, statusLine } from "./messages.js";
 import { openModal } from "./modal.js";
 import { sidebar } from "./sidebar.js";
 import { welcome } from "./welcome.js";
@@ -163,10 +163,10 @@ function drawList({ jump = false } = {}) {
   const options = { channel: channel.id, inThread: false, openThread };
   const messages = world.topLevel(channel.id);
   const rows = messages.length ? messageList(messages, world, options) : [];
-  keepingPlace(list, jump, () => list.replaceChildren(...[welcome(channel, world, {
+  keepingPlace(list, jump, [welcome(channel, world, {
     empty: !messages.length, attach: () => channelComposer?.picker.click(),
     ask: (text) => { channelComposer.area.value = text; channelComposer.area.dispatchEvent(new Event("input")); channelComposer.focus(); },
-  }), ...rows].filter(Boolean)));
+  }), ...rows].filter(Boolean));
 }
 
 function drawHome(list) {
@@ -200,18 +200,24 @@ function drawReplies({ jump = false } = {}) {
   const replies = world.replies(view.channel, view.root);
   const status = world.status(view.channel, view.root);
   const count = replies.length ? `${replies.length} ${replies.length === 1 ? "reply" : "replies"}` : "No replies yet";
-  keepingPlace(list, jump, () => list.replaceChildren(
+  keepingPlace(list, jump, [
     messageRow(root, world, options), el("div", { class: "rule" }, el("span", {}, count)),
     ...replies.map((reply) => messageRow(reply, world, options)),
-    ...(status ? [el("div", { class: "status-row", role: "status" }, statusLine(status, world))] : [])));
+    ...(status ? [el("div", { class: "status-row", role: "status" }, statusLine(status, world))] : [])]);
 }
 
-/** Redraw a list; whoever reads its end stays at the end. */
-function keepingPlace(list, jump, draw) {
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-  const place = list.scrollTop;
-  draw();
-  list.scrollTop = jump || atEnd ? list.scrollHeight : place;
+/** Redraw a list; whoever reads its end goes on to what is new there, from its beginning. */
+function keepingPlace(list, jump, rows) {
+  const follow = jump || list.scrollTop > endOf(list) - 80;
+  redraw(list, rows);
+  if (follow) list.scrollTop = Math.max(jump ? 0 : list.scrollTop, endOf(list));
+}
+
+/** Where a list is scrolled to its end: the last message is in sight, or its beginning if it is a long one. */
+function endOf(list) {
+  const last = [...list.querySelectorAll(".message")].at(-1);
+  const top = last ? last.getBoundingClientRect().top - list.getBoundingClientRect().top + list.scrollTop : Infinity;
+  return Math.min(top - 16, list.scrollHeight - list.clientHeight);
 }
 
 function drawBanner(offline) {

@@ -55,10 +55,16 @@ export class Composer {
     const done = command && !files.length ? await this.#command(command[1], command[2] ?? "") : await this.#say(text, files);
     this.sending = false;
     if (!done) return;
-    this.area.value = "";
+    this.area.value = this.#again(text);
     this.files = [];
     this.attach([]);
     this.#grow();
+  }
+
+  /** What the next message begins with: in a thread, whoever asked the app will likely ask it again. */
+  #again(text) {
+    const name = `@${this.options.world.user(this.options.world.bot).name} `;
+    return this.options.threadTs && text.startsWith(name) ? name : "";
   }
 
   async #say(text, files) {

@@ -27,7 +27,7 @@ function joins(before, message) {
 export function messageRow(message, world, options) {
   const author = world.user(message.user);
   const classes = ["message", options.joined && "joined", message.ephemeral && "ephemeral"].filter(Boolean).join(" ");
-  return el("article", { class: classes, id: `${options.inThread ? "t" : "m"}${message.ts}`, dataset: { ts: message.ts } },
+  const row = el("article", { class: classes, id: `${options.inThread ? "t" : "m"}${message.ts}`, dataset: { ts: message.ts } },
     el("div", { class: "gutter" }, options.joined ? el("time", {}, clock(message.ts)) : avatar(author)),
     el("div", { class: "body" },
       message.ephemeral ? el("div", { class: "only-you" }, icon("lock"), "Only visible to you") : null,
@@ -37,6 +37,16 @@ export function messageRow(message, world, options) {
       reactions(message, world, options),
       options.inThread ? null : threadSummary(message, world, options)),
     tools(message, world, options));
+  row.shows = JSON.stringify([message, options, world.me, options.inThread ? null : world.status(options.channel, message.ts)]);
+  return row;
+}
+
+/** Put rows into a list. One that shows what it showed stays the same element: a click on it under way still counts. */
+export function redraw(list, rows) {
+  const before = new Map([...list.children].map((row) => [row.id, row]));
+  const after = rows.map((row) => (row.shows && before.get(row.id)?.shows === row.shows ? before.get(row.id) : row));
+  for (const row of [...list.children]) if (!after.includes(row)) row.remove();
+  after.forEach((row, at) => { if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null); });
 }
 
 function heading(message, author) {
