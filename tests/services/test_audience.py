@@ -1,0 +1,228 @@
+"""Who may read what, by what Slack said last, and what happens when that has aged."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from bot.errors import NotFound, ServiceUnavailable
+from bot.repositories.channels import ChannelRepository, personal_channel_id
+from bot.values import Channel, ChannelKind, UserKind
+from tests.conftest import TEAM
+from tests.services.conftest import House
+
+EVERYWHERE = ("C1", "C2", "G1")
+
+
+@pytest.fixture
+async def known(house: House) -> House:
+    """A workspace whose channels were just read, with something shared in each."""
+    for number, channel in enumerate(EVERYWHERE):
+        await house.share(f"Note {number}.".encode(), file_id=f"F{number}", filename=f"{number}.txt", channel=channel)
+    for user in house.slack.people:
+        await house.user_id(user)
+    house.slack.asked.clear()
+    return house
+
+
+async def of(house: House, user: str, channel: str = "C1", *, private: bool = False) -> set[str]:
+    """Return the channels an answer to `user` in `channel` may use, personal places left out."""
+    audience = await house.audiences.of(TEAM, channel_id=channel, user_id=user, private=private)
+    return {channel_id for channel_id in audience.channel_ids if not channel_id.startswith("personal:")}
+
+
+async def age(house: House, seconds: int, *channels: str) -> None:
+    statement = text("UPDATE channels SET synced_at = now() - make_interval(secs => :age) WHERE channel_id = ANY(:ids)")
+    async with house.sessions.tenant(TEAM) as session:
+        await session.execute(statement, {"age": seconds, "ids": list(channels or EVERYWHERE)})
+
+
+# The rule
+
+
+async def test_an_answer_in_a_channel_of_members_uses_it_and_public_ones(known: House) -> None:
+    assert await of(known, "U1", "C1") == {"C1", "C2"}
+
+
+async def test_where_outsiders_read_along_only_their_channel_is_used(known: House) -> None:
+    assert await of(known, "U1", "C2") == {"C2"}
+
+
+async def test_an_answer_in_a_private_channel_uses_it_too(known: House) -> None:
+    assert await of(known, "U1", "G1") == {"C1", "C2", "G1"}
+
+
+async def test_an_answer_to_the_asker_alone_uses_all_they_may_read(known: House) -> None:
+    assert await of(known, "U1", private=True) == {"C1", "C2", "G1"}
+    assert await of(known, "U2", private=True) == {"C1", "C2"}
+
+
+async def test_a_guest_has_the_channels_they_are_in(known: House) -> None:
+    assert await of(known, "U9", "C2") == {"C2"}
+    assert await of(known, "U9", private=True) == {"C2"}
+
+
+async def test_somebody_of_another_company_is_no_member(known: House) -> None:
+    known.slack.add_person("U7", kind=UserKind.EXTERNAL)
+
+    assert await of(known, "U7", private=True) == set()
+
+
+async def test_a_personal_place_is_read_by_its_owner_alone(known: House) -> None:
+    owner = personal_channel_id(await known.user_id("U1"))
+
+    for user, private, may in (("U1", True, True), ("U1", False, False), ("U2", True, False)):
+        audience = await known.audiences.of(TEAM, channel_id="C1", user_id=user, private=private)
+        assert (owner in audience.channel_ids) is may
+
+
+async def test_an_administrator_reads_no_more_than_others(known: House) -> None:
+    assert await of(known, "U3", private=True) == {"C1", "C2"}
+
+
+# What has aged
+
+
+async def test_what_was_read_lately_is_not_read_again(known: House) -> None:
+    await of(known, "U1")
+
+    assert known.slack.asked == []
+
+
+async def test_a_private_channel_ages_in_a_minute_and_public_ones_in_five(known: House) -> None:
+    await age(known, 90)
+    await of(known, "U1", private=True)
+    assert known.slack.asked == ["G1"]
+
+    known.slack.asked.clear()
+    await age(known, 301, "C1", "C2")
+    await of(known, "U1", private=True)
+    assert sorted(known.slack.asked) == ["C1", "C2"]
+
+
+async def test_channels_where_nothing_was_shared_are_not_looked_up(known: House) -> None:
+    known.slack.add_channel("C5", "U1")
+    await known.audiences.refresh(TEAM, ["C5"])
+    await age(known, 3600, "C5")
+    known.slack.asked.clear()
+
+    assert "C5" in await of(known, "U1", "C1")
+    assert known.slack.asked == []
+    await of(known, "U1", "C5")
+    assert known.slack.asked == ["C5"], "but for the place of the answer"
+
+
+async def test_who_left_a_channel_reads_it_no_more(known: House) -> None:
+    known.slack.channels["G1"] = Channel("G1", ChannelKind.PRIVATE, "g1", has_outsiders=False)
+    await age(known, 90)
+
+    assert "G1" not in await of(known, "U1", private=True)
+
+
+async def test_who_joined_a_channel_reads_it_from_now_on(known: House) -> None:
+    known.slack.add_channel("G1", "U1", "U2", kind=ChannelKind.PRIVATE)
+    await known.audiences.refresh(TEAM, ["G1"])
+
+    assert "G1" in await of(known, "U2", private=True)
+
+
+async def test_a_channel_that_strangers_joined_is_found_out_before_the_answer(known: House) -> None:
+    known.slack.add_channel("C1", "U1", "U2", has_outsiders=True)
+    await age(known, 301)
+
+    assert await of(known, "U1", "C1") == {"C1"}
+
+
+async def test_a_channel_slack_does_not_show_us_any_more_is_forgotten(known: House) -> None:
+    del known.slack.channels["G1"]
+    await age(known, 90)
+
+    assert await of(known, "U1", private=True) == {"C1", "C2"}
+    async with known.sessions.tenant(TEAM) as session:
+        channels = ChannelRepository(session)
+        assert await channels.get(TEAM, "G1") is None
+        assert await channels.list_members(TEAM, "G1") == []
+
+
+async def test_an_unknown_place_is_one_with_strangers_in_it(known: House) -> None:
+    assert await of(known, "U1", "C404") == {"C404"}
+    assert known.slack.asked == ["C404"]
+
+
+# When Slack doesn't answer
+
+
+async def test_when_slack_does_not_answer_what_has_aged_is_not_relied_on(known: House) -> None:
+    await age(known, 301)
+    known.slack.is_down = True
+
+    with pytest.raises(ServiceUnavailable):
+        await of(known, "U1")
+    with pytest.raises(ServiceUnavailable):
+        await known.audiences.of_user(TEAM, await known.user_id("U1"))
+
+
+async def test_an_outage_forgets_no_channel(known: House) -> None:
+    known.slack.is_down = True
+    with pytest.raises(ServiceUnavailable):
+        await known.audiences.refresh(TEAM, EVERYWHERE)
+
+    assert await of(known, "U1", "G1") == {"C1", "C2", "G1"}, "it was read lately, and still stands"
+
+
+async def test_what_was_read_lately_holds_while_slack_is_away(known: House) -> None:
+    known.slack.is_down = True
+
+    assert await of(known, "U1") == {"C1", "C2"}
+
+
+async def test_somebody_slack_does_not_know_has_no_audience(known: House) -> None:
+    with pytest.raises(NotFound):
+        await of(known, "U404")
+
+
+# One person by themselves
+
+
+async def test_by_the_api_a_person_reads_what_they_could_open_in_slack(known: House) -> None:
+    for user, expected in (("U1", {"C1", "C2", "G1"}), ("U2", {"C1", "C2"}), ("U9", {"C2"})):
+        user_id = await known.user_id(user)
+        audience = await known.audiences.of_user(TEAM, user_id)
+        assert audience.channel_ids == expected | {personal_channel_id(user_id)}
+
+
+async def test_by_the_api_memberships_are_kept_true_too(known: House) -> None:
+    await age(known, 90, "G1")
+    known.slack.channels["G1"] = Channel("G1", ChannelKind.PRIVATE, "g1", has_outsiders=False)
+
+    audience = await known.audiences.of_user(TEAM, await known.user_id("U1"))
+
+    assert "G1" not in audience.channel_ids
+    assert known.slack.asked == ["G1"]
+
+
+async def test_at_the_command_line_slack_is_not_asked(known: House) -> None:
+    await age(known, 3600)
+    known.slack.is_down = True
+
+    audience = await known.audiences.known_of_user(TEAM, await known.user_id("U1"))
+
+    assert {"C1", "C2", "G1"} <= audience.channel_ids
+    assert known.slack.asked == []
+
+
+async def test_slack_is_asked_outside_any_transaction(known: House) -> None:
+    await age(known, 301, "C1")
+    known.slack.on_ask = known.assert_no_transaction
+
+    assert await of(known, "U1") == {"C1", "C2"}
+
+
+async def test_many_may_ask_at_once(known: House) -> None:
+    await age(known, 301)
+
+    audiences = await asyncio.gather(*(of(known, user, private=True) for user in ("U1", "U2", "U9") * 3))
+
+    assert audiences == [{"C1", "C2", "G1"}, {"C1", "C2"}, {"C2"}] * 3
