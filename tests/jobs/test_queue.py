@@ -1,443 +1,245 @@
-"""The queue on a real database: rows say what is done, the engine does it."""
+"""Work is done in order, tried again when it fails, and taken up again after a crash."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from bot.db.engine import Sessions
-from bot.errors import DatabaseUnavailable, NotFound, ServiceUnavailable
-from bot.jobs.queue import MAX_ATTEMPTS, InProcessEngine, Queue, Task
+from bot.errors import DatabaseUnavailable
+from bot.jobs import queue as module
+from bot.jobs.queue import InProcessEngine, Queue, Task
 from bot.repositories.work import ClaimedWork, WorkRepository
-from tests.conftest import OTHER_TEAM, TEAM, Database, Server, execute
+from tests.conftest import TEAM
+from tests.slack.acts import until, value, worked_off
 
 Run = Callable[[ClaimedWork], Awaitable[None]]
 
 
-@dataclass
-class Diary:
-    """What the tasks of a test did: `begun` and `ended` hold keys in order, `most` how many ran at once."""
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a failed attempt be tried again at once."""
+    requeue = WorkRepository.requeue
 
-    begun: list[str] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
-    given_up: list[tuple[str, str]] = field(default_factory=list)
-    running: int = 0
-    most: int = 0
+    async def at_once(self: WorkRepository, team_id: str, work_id: Any, epoch: int, delay_s: float) -> bool:
+        return await requeue(self, team_id, work_id, epoch, delay_s / 100)
 
-    def task(self, run: Run | None = None, *, concurrency: int = 4, apologise: Run | None = None) -> Task:
-        """Return a task that notes what happens around `run`. Work of one thread has one lock."""
+    monkeypatch.setattr(WorkRepository, "requeue", at_once)
 
-        async def noted(work: ClaimedWork) -> None:
-            self.begun.append(work.key)
-            self.running += 1
-            self.most = max(self.most, self.running)
-            try:
-                await (run(work) if run else asyncio.sleep(0))
-            finally:
-                self.running -= 1
-            self.ended.append(work.key)
 
-        async def give_up(work: ClaimedWork, error_id: str) -> None:
-            self.given_up.append((work.key, error_id))
-            if apologise is not None:
-                await apologise(work)
+async def nothing(work: ClaimedWork, error_id: str) -> None:
+    return
 
-        return Task(noted, give_up, lock=lambda work: work.thread or work.key, concurrency=concurrency)
+
+def task(run: Run, *, lock: Callable[[ClaimedWork], str] = lambda work: work.key, concurrency: int = 4) -> Task:
+    return Task(run, nothing, lock=lock, concurrency=concurrency)
 
 
 @asynccontextmanager
-async def engine_on(
-    sessions: Sessions, queue: Queue, poll_s: float = 0.05, grace_s: float = 1, **tasks: Task
-) -> AsyncIterator[InProcessEngine]:
-    """Run an engine, as the app does, until the block ends."""
-    engine = InProcessEngine(sessions, queue, tasks, team_id=TEAM, poll_s=poll_s)
-    polling = asyncio.create_task(engine.run())
-    try:
-        yield engine
-    finally:
-        polling.cancel()
-        await engine.close(grace_s=grace_s)
+async def engine(sessions: Sessions, queue: Queue, tasks: Mapping[str, Task]) -> Any:
+    """Run an engine; what still runs at the end is cancelled at once, as by a crash."""
+    running = InProcessEngine(sessions, queue, tasks, team_id=TEAM, poll_s=0.05)
+    loop = asyncio.create_task(running.run())
+    yield running
+    loop.cancel()
+    await running.close(grace_s=0)
 
 
-async def enqueue(
-    sessions: Sessions, queue: Queue, *keys: str, task: str = "answer", thread: str | None = None
-) -> None:
+async def enqueue(sessions: Sessions, queue: Queue, *keys: str, task: str = "count") -> None:
     for key in keys:
-        ids = {"team_id": TEAM} | ({"channel_id": "C1", "thread_ts": thread} if thread else {})
         async with sessions.tenant(TEAM) as session:
-            await queue.enqueue(session, task, key, ids)
+            await queue.enqueue(session, task, key, {"team_id": TEAM, "channel_id": "C1", "thread_ts": key})
 
 
-async def works(sessions: Sessions) -> dict[str, dict[str, Any]]:
-    """Return every row of work by its key."""
-    async with sessions.tenant(TEAM) as session:
-        rows = (await session.execute(text("SELECT *, run_at > now() AS later FROM work"))).mappings()
-        return {row["key"]: dict(row) for row in rows}
+async def states(sessions: Sessions) -> str:
+    return str(await value(sessions, "SELECT string_agg(state || epoch, ',' ORDER BY key) FROM work"))
 
 
-async def states(sessions: Sessions) -> dict[str, str]:
-    return {key: row["state"] for key, row in (await works(sessions)).items()}
+async def test_what_shares_a_lock_is_done_one_at_a_time_and_in_order(sessions: Sessions) -> None:
+    done: list[str] = []
+    at_once = 0
 
+    async def run(work: ClaimedWork) -> None:
+        nonlocal at_once
+        at_once += 1
+        assert at_once == 1
+        await asyncio.sleep(0.02)
+        at_once -= 1
+        done.append(work.key)
 
-async def until(true: Callable[[], Awaitable[bool]] | Callable[[], bool], *, timeout_s: float = 5) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(timeout_s):
-        while True:
-            result = true()
-            if await result if isinstance(result, Awaitable) else result:
-                return
-            await asyncio.sleep(0.01)
+    queue, keys = Queue(), [str(number) for number in range(9)]
+    await enqueue(sessions, queue, *keys)
+    async with engine(sessions, queue, {"count": task(run, lock=lambda _: "same")}):
+        await worked_off(sessions)
 
-
-async def settled(sessions: Sessions, *, timeout_s: float = 5) -> dict[str, str]:
-    """Wait until nothing is queued or running; return the states."""
-
-    async def nothing_left() -> bool:
-        return not {"queued", "running"} & set((await states(sessions)).values())
-
-    await until(nothing_left, timeout_s=timeout_s)
-    return await states(sessions)
-
-
-async def make_due(sessions: Sessions, key: str) -> None:
-    """Let a piece of work that waits for its next attempt come to it now."""
-    async with sessions.tenant(TEAM) as session:
-        await session.execute(text("UPDATE work SET run_at = now() WHERE key = :key"), {"key": key})
-
-
-# Writing
-
-
-async def test_the_engine_is_woken_by_a_commit(sessions: Sessions) -> None:
-    queue = Queue()
-    async with sessions.tenant(TEAM) as session:
-        assert await queue.enqueue(session, "answer", "a", {"team_id": TEAM})
-        assert not queue.wake.is_set(), "nobody can see the row yet"
-
-    assert queue.wake.is_set()
-
-
-async def test_a_rollback_wakes_nobody_and_leaves_nothing(sessions: Sessions) -> None:
-    queue = Queue()
-
-    async def change_ones_mind() -> None:
-        async with sessions.tenant(TEAM) as session:
-            await queue.enqueue(session, "answer", "a", {"team_id": TEAM})
-            raise NotFound("changed my mind")
-
-    with pytest.raises(NotFound):
-        await change_ones_mind()
-    assert not queue.wake.is_set()
-    assert await works(sessions) == {}
-
-
-async def test_the_same_key_is_the_same_work(sessions: Sessions) -> None:
-    queue = Queue()
-    async with sessions.tenant(TEAM) as session:
-        assert await queue.enqueue(session, "answer", "a", {"team_id": TEAM})
-        assert not await queue.enqueue(session, "answer", "a", {"team_id": TEAM})
-
-
-async def test_work_in_a_thread_can_be_counted_there(sessions: Sessions) -> None:
-    await enqueue(sessions, Queue(), "a", thread="1.0")
-    await enqueue(sessions, Queue(), "b")
-
-    rows = await works(sessions)
-
-    assert (rows["a"]["thread"], rows["b"]["thread"]) == ("C1:1.0", None)
-
-
-# Doing
-
-
-async def test_work_is_done_and_its_row_says_so(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-    await enqueue(sessions, queue, "a", "b")
-
-    async with engine_on(sessions, queue, answer=diary.task()):
-        assert await settled(sessions) == {"a": "done", "b": "done"}
-
-    assert sorted(diary.ended) == ["a", "b"]
-
-
-async def test_work_written_while_the_engine_sleeps_starts_at_once(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-
-    async with engine_on(sessions, queue, poll_s=60, answer=diary.task()):
-        await asyncio.sleep(0.2)
-        await enqueue(sessions, queue, "a")
-        await until(lambda: diary.ended == ["a"], timeout_s=2)
-
-
-async def test_work_another_process_wrote_is_found_by_polling(sessions: Sessions) -> None:
-    diary = Diary()
-
-    async with engine_on(sessions, Queue(), answer=diary.task()):
-        await asyncio.sleep(0.2)
-        await enqueue(sessions, Queue(), "a")
-        await until(lambda: diary.ended == ["a"])
-
-
-async def test_one_thread_is_answered_in_the_order_of_its_questions(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-    keys = [f"q{n}" for n in range(6)]
-    await enqueue(sessions, queue, *keys, thread="1.0")
-
-    async with engine_on(sessions, queue, answer=diary.task(lambda _: asyncio.sleep(0.02))):
-        await settled(sessions)
-
-    assert diary.begun == diary.ended == keys
-    assert diary.most == 1
-
-
-async def test_two_threads_do_not_wait_for_each_other(sessions: Sessions) -> None:
-    queue, diary, gate = Queue(), Diary(), asyncio.Event()
-
-    async def hold_the_first(work: ClaimedWork) -> None:
-        if work.key == "slow":
-            await gate.wait()
-
-    await enqueue(sessions, queue, "slow", "behind it", thread="1.0")
-    await enqueue(sessions, queue, "elsewhere", thread="2.0")
-
-    async with engine_on(sessions, queue, answer=diary.task(hold_the_first)):
-        await until(lambda: diary.ended == ["elsewhere"])
-        assert "behind it" not in diary.begun
-        gate.set()
-        await settled(sessions)
-
-    assert diary.ended == ["elsewhere", "slow", "behind it"]
+    assert done == keys
 
 
 async def test_no_more_runs_at_once_than_the_task_allows(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-    await enqueue(sessions, queue, *(f"w{n}" for n in range(7)))
+    running, most = 0, 0
 
-    async with engine_on(sessions, queue, answer=diary.task(lambda _: asyncio.sleep(0.05), concurrency=3)):
-        await settled(sessions)
+    async def run(work: ClaimedWork) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.03)
+        running -= 1
 
-    assert diary.most == 3
-    assert len(diary.ended) == 7
-
-
-async def test_a_busy_task_leaves_the_others_alone(sessions: Sessions) -> None:
-    queue, diary, gate = Queue(), Diary(), asyncio.Event()
-
-    async def wait(_: ClaimedWork) -> None:
-        await gate.wait()
-
-    await enqueue(sessions, queue, "f1", "f2", "f3", task="ingest")
-    await enqueue(sessions, queue, "a")
-
-    async with engine_on(sessions, queue, ingest=diary.task(wait, concurrency=1), answer=diary.task()):
-        await until(lambda: diary.ended == ["a"])
-        assert diary.begun.count("a") == len(diary.begun) - 1, "one file at a time"
-        assert list((await states(sessions)).values()).count("queued") == 2
-        gate.set()
-        await settled(sessions)
-
-
-async def test_work_of_other_tasks_and_workspaces_is_left_alone(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-    await enqueue(sessions, queue, "theirs", task="unknown")
-    async with sessions.tenant(OTHER_TEAM) as session:
-        await queue.enqueue(session, "answer", "other", {"team_id": OTHER_TEAM})
-
-    async with engine_on(sessions, queue, answer=diary.task()):
-        await asyncio.sleep(0.2)
-
-    assert diary.begun == []
-    assert await states(sessions) == {"theirs": "queued"}
-
-
-# Failing
-
-
-async def test_what_fails_is_tried_again_later(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-
-    async def fail_once(work: ClaimedWork) -> None:
-        if work.epoch == 1:
-            raise ServiceUnavailable("down")
-
-    await enqueue(sessions, queue, "a")
-
-    with capture_logs() as logs:
-        async with engine_on(sessions, queue, answer=diary.task(fail_once)):
-            await until(lambda: len(diary.begun) == 1)
-
-            async def is_queued() -> bool:
-                return (await states(sessions))["a"] == "queued"
-
-            await until(is_queued)
-            assert (await works(sessions))["a"]["later"], "not at once"
-            await make_due(sessions, "a")
-            assert await settled(sessions) == {"a": "done"}
-
-    assert diary.begun == ["a", "a"]
-    assert diary.given_up == []
-    (failed,) = [entry for entry in logs if entry["event"] == "work.failed"]
-    assert failed["attempt"] == 1
-
-
-async def fail_to_the_end(sessions: Sessions, diary: Diary, task: Task) -> dict[str, Any]:
-    """Let a task fail as often as it may; return its row."""
     queue = Queue()
-    await enqueue(sessions, queue, "a")
-    async with engine_on(sessions, queue, answer=task):
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            await until(lambda attempt=attempt: len(diary.begun) == attempt)
-            await asyncio.sleep(0.05)
-            await make_due(sessions, "a")
-            queue.wake.set()
-        await settled(sessions)
-    return (await works(sessions))["a"]
+    await enqueue(sessions, queue, *"abcdefg")
+    async with engine(sessions, queue, {"count": task(run, concurrency=2)}):
+        await worked_off(sessions)
+
+    assert most == 2
 
 
-async def always_fail(_: ClaimedWork) -> None:
-    raise ValueError("a bug")
+async def test_a_failure_is_tried_again_and_given_up_at_the_end(sessions: Sessions) -> None:
+    told: list[tuple[str, str]] = []
 
+    async def run(work: ClaimedWork) -> None:
+        if work.key == "bad" or work.epoch < 3:
+            raise RuntimeError("not yet")
 
-async def test_what_fails_every_time_is_given_up_under_a_number_that_the_log_knows(sessions: Sessions) -> None:
-    diary = Diary()
+    async def give_up(work: ClaimedWork, error_id: str) -> None:
+        told.append((work.key, error_id))
+        raise OSError("nobody listens")
 
+    queue = Queue()
+    await enqueue(sessions, queue, "bad", "late")
     with capture_logs() as logs:
-        row = await fail_to_the_end(sessions, diary, diary.task(always_fail))
+        async with engine(sessions, queue, {"count": Task(run, give_up, lock=lambda work: work.key)}):
+            await worked_off(sessions)
 
-    ((key, error_id),) = diary.given_up
-    assert key == "a"
-    assert row["state"] == "dead"
-    assert row["error_id"] == error_id
-    failed = [entry for entry in logs if entry["event"] == "work.failed"]
-    assert [entry["attempt"] for entry in failed] == list(range(1, MAX_ATTEMPTS + 1))
-    assert failed[-1]["error_id"] == error_id
-    assert isinstance(failed[-1]["exc_info"], ValueError)
+    assert await states(sessions) == f"dead{module.MAX_ATTEMPTS},done3"
+    assert [key for key, _ in told] == ["bad"]
+    assert told[0][1] in {entry["error_id"] for entry in logs if entry["event"] == "work.failed"}
 
 
-async def test_an_apology_that_fails_too_ends_the_work_all_the_same(sessions: Sessions) -> None:
-    diary, queue = Diary(), Queue()
+async def test_what_a_crash_interrupted_is_done_by_the_next_process(sessions: Sessions) -> None:
+    begun = asyncio.Event()
+    done: list[int] = []
 
-    row = await fail_to_the_end(sessions, diary, diary.task(always_fail, apologise=always_fail))
-    assert row["state"] == "dead"
+    async def hang(work: ClaimedWork) -> None:
+        begun.set()
+        await asyncio.Event().wait()
 
-    await enqueue(sessions, queue, "next")
-    async with engine_on(sessions, queue, answer=diary.task()):
-        assert (await settled(sessions))["next"] == "done"
+    async def run(work: ClaimedWork) -> None:
+        done.append(work.epoch)
 
+    await enqueue(sessions, Queue(), "one")
+    async with engine(sessions, Queue(), {"count": task(hang)}):
+        await begun.wait()
+    assert await states(sessions) == "running1"
+    async with engine(sessions, Queue(), {"count": task(run)}):
+        await worked_off(sessions)
 
-async def test_one_failure_stops_nobody_else(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-
-    async def fail_for_a(work: ClaimedWork) -> None:
-        if work.key == "a":
-            raise ValueError("a bug")
-
-    await enqueue(sessions, queue, "a", "b", thread="1.0")
-
-    async with engine_on(sessions, queue, answer=diary.task(fail_for_a)):
-        await until(lambda: diary.ended == ["b"])
+    assert done == [2]
 
 
-# Dying
+async def test_new_work_wakes_the_engine_once_it_is_committed(sessions: Sessions) -> None:
+    done = asyncio.Event()
 
+    async def run(work: ClaimedWork) -> None:
+        done.set()
 
-async def test_what_a_dead_process_left_running_is_taken_on_at_the_start(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-    await enqueue(sessions, queue, "a")
+    queue = Queue()
+    running = InProcessEngine(sessions, queue, {"count": task(run)}, team_id=TEAM, poll_s=60)
+    loop = asyncio.create_task(running.run())
+    await asyncio.sleep(0.2)
     async with sessions.tenant(TEAM) as session:
-        assert await WorkRepository(session).claim(TEAM, tasks=["answer"], limit=1)
+        await queue.enqueue(session, "count", "one", {"team_id": TEAM})
+        await asyncio.sleep(0.1)
+        assert not done.is_set()
+    await asyncio.wait_for(done.wait(), 5)
+    loop.cancel()
+    await running.close()
 
-    async with engine_on(sessions, queue, answer=diary.task()):
-        assert await settled(sessions) == {"a": "done"}
 
-    assert (await works(sessions))["a"]["epoch"] == 2
+async def test_work_is_known_by_its_key(sessions: Sessions) -> None:
+    queue = Queue()
+    async with sessions.tenant(TEAM) as session:
+        assert await queue.enqueue(session, "count", "one", {"team_id": TEAM})
+        assert not await queue.enqueue(session, "count", "one", {"team_id": TEAM})
+        assert await queue.enqueue(session, "other", "one", {"team_id": TEAM})
+
+
+@pytest.mark.parametrize("trouble", [DatabaseUnavailable("gone"), RuntimeError("something nobody foresaw")])
+async def test_a_database_in_trouble_does_not_end_the_engine(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    claim, failures = WorkRepository.claim, 3
+
+    async def fail_first(self: WorkRepository, *args: Any, **named: Any) -> Any:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise trouble
+        return await claim(self, *args, **named)
+
+    async def run(work: ClaimedWork) -> None:
+        return
+
+    monkeypatch.setattr(WorkRepository, "claim", fail_first)
+    queue = Queue()
+    await enqueue(sessions, queue, "one")
+    async with engine(sessions, queue, {"count": task(run)}):
+        await worked_off(sessions)
+
+    assert await states(sessions) == "done1"
+
+
+async def test_work_that_ends_waits_for_the_database_to_say_so(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, failures = WorkRepository.finish, 3
+
+    async def fail_first(self: WorkRepository, *args: Any, **named: Any) -> bool:
+        nonlocal failures
+        failures -= 1
+        if failures >= 0:
+            raise DatabaseUnavailable("gone")
+        return await finish(self, *args, **named)
+
+    runs = 0
+
+    async def run(work: ClaimedWork) -> None:
+        nonlocal runs
+        runs += 1
+
+    monkeypatch.setattr(WorkRepository, "finish", fail_first)
+    queue = Queue()
+    await enqueue(sessions, queue, "one")
+    async with engine(sessions, queue, {"count": task(run)}):
+        await worked_off(sessions)
+
+    assert runs == 1
 
 
 async def test_closing_lets_running_work_finish(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-    await enqueue(sessions, queue, "a")
+    begun, finished = asyncio.Event(), False
 
-    async with engine_on(sessions, queue, answer=diary.task(lambda _: asyncio.sleep(0.2))):
-        await until(lambda: diary.begun == ["a"])
+    async def run(work: ClaimedWork) -> None:
+        nonlocal finished
+        begun.set()
+        await asyncio.sleep(0.2)
+        finished = True
 
-    assert await states(sessions) == {"a": "done"}
+    queue = Queue()
+    await enqueue(sessions, queue, "one")
+    running = InProcessEngine(sessions, queue, {"count": task(run)}, team_id=TEAM, poll_s=0.05)
+    loop = asyncio.create_task(running.run())
+    await begun.wait()
+    loop.cancel()
+    await running.close(grace_s=5)
 
-
-async def test_work_cut_off_by_closing_is_taken_on_by_the_next_process(sessions: Sessions) -> None:
-    queue, diary = Queue(), Diary()
-    await enqueue(sessions, queue, "a")
-
-    async with engine_on(sessions, queue, grace_s=0.05, answer=diary.task(lambda _: asyncio.sleep(60))):
-        await until(lambda: diary.begun == ["a"])
-    assert await states(sessions) == {"a": "running"}
-    assert diary.running == 0, "nothing goes on behind our back"
-
-    async with engine_on(sessions, queue, answer=diary.task()):
-        assert await settled(sessions) == {"a": "done"}
+    assert finished
+    await until(lambda: _is_done(sessions))
 
 
-# Without a database
-
-
-@asynccontextmanager
-async def outage(server: Server, database: Database) -> AsyncIterator[None]:
-    """Cut the bot off from its database: running connections end, and new ones are refused."""
-    cut = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{database.name}'"
-    await execute(server.owner_url, f"ALTER DATABASE {database.name} CONNECTION LIMIT 0", cut)
-    try:
-        yield
-    finally:
-        await execute(server.owner_url, f"ALTER DATABASE {database.name} CONNECTION LIMIT -1")
-
-
-async def test_work_done_while_the_database_is_away_is_noted_when_it_is_back(
-    sessions: Sessions, server: Server, database: Database
-) -> None:
-    queue, diary, gate = Queue(), Diary(), asyncio.Event()
-
-    async def wait(_: ClaimedWork) -> None:
-        await gate.wait()
-
-    await enqueue(sessions, queue, "a")
-    async with engine_on(sessions, queue, answer=diary.task(wait)):
-        await until(lambda: diary.begun == ["a"])
-        async with outage(server, database):
-            gate.set()
-            await until(lambda: diary.ended == ["a"])
-            with pytest.raises(DatabaseUnavailable):
-                await states(sessions)
-            await asyncio.sleep(0.3)
-
-        assert await settled(sessions) == {"a": "done"}
-
-    assert diary.begun == ["a"], "it was not done twice"
-
-
-async def test_the_engine_outlives_an_outage_and_starts_in_one(
-    sessions: Sessions, server: Server, database: Database
-) -> None:
-    queue, diary = Queue(), Diary()
-    await enqueue(sessions, queue, "before")
-
-    with capture_logs() as logs:
-        async with outage(server, database):
-            polling = engine_on(sessions, queue, answer=diary.task())
-            await polling.__aenter__()
-            await asyncio.sleep(0.3)
-            assert diary.begun == []
-        await until(lambda: diary.ended == ["before"])
-        async with outage(server, database):
-            await asyncio.sleep(0.3)
-        await enqueue(sessions, queue, "after")
-        await until(lambda: diary.ended == ["before", "after"])
-        await settled(sessions)
-        await polling.__aexit__(None, None, None)
-
-    assert {entry["event"] for entry in logs} == {"queue.unreachable"}
+async def _is_done(sessions: Sessions) -> bool:
+    return await states(sessions) == "done1"
