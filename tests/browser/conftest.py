@@ -37,11 +37,17 @@ async def slack() -> AsyncIterator[LocalSlack]:
 
 
 @pytest.fixture
-async def page(browser: Chromium, slack: LocalSlack, bot: WebServer) -> AsyncIterator[Tab]:
-    """The page as Ada finds it. Whatever a test does: no complaint, no dialog, no request to anybody else."""
+async def quiet_page(browser: Chromium, slack: LocalSlack) -> AsyncIterator[Tab]:
+    """The page as Ada finds it, without a bot. Whatever a test does: no complaint, no dialog, no request elsewhere."""
     async with new_tab(browser) as tab:
         await tab.goto(slack.url)
         yield tab
         assert tab.complaints == []
         assert tab.dialogs == []
         assert tab.strangers(slack.url) == []
+
+
+@pytest.fixture
+def page(bot: WebServer, quiet_page: Tab) -> Tab:
+    """The page with the bot behind it."""
+    return quiet_page

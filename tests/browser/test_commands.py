@@ -109,13 +109,13 @@ async def test_a_command_in_a_thread_is_refused_with_a_sentence_and_kept(page: T
     assert await page.count("#thread .message") == 2
 
 
-async def test_commands_are_offered_as_one_types_a_slash(page: Tab) -> None:
-    await page.type(CHANNEL, "/")
-    offered = await page.words("#main .menu")
-    await page.call("Input.insertText", text="do")
-    await page.press("Tab")
+async def test_commands_are_offered_as_one_types_a_slash(quiet_page: Tab) -> None:
+    await quiet_page.type(CHANNEL, "/")
+    offered = await quiet_page.words("#main .menu")
+    await quiet_page.call("Input.insertText", text="do")
+    await quiet_page.press("Tab")
 
-    typed = await page.evaluate(f"document.querySelector('{CHANNEL}').value")
+    typed = await quiet_page.evaluate(f"document.querySelector('{CHANNEL}').value")
 
     assert all(name in offered for name in ("/ask", "/docs", "/find"))
     assert typed == "/docs "

@@ -52,18 +52,18 @@ async def test_the_main_job_works_in_a_window_of_400_pixels(page: Tab) -> None:
     assert await page.run(CUT) == []
 
 
-async def test_the_page_follows_the_system_and_then_its_own_switch(page: Tab) -> None:
-    await page.prefer("light")
-    light = await page.evaluate(PAPER)
-    await page.prefer("dark")
-    dark = await page.evaluate(PAPER)
-    await page.click("button", "Light or dark")
-    switched = await page.evaluate(PAPER)
-    await page.goto(await page.evaluate("location.href"))
+async def test_the_page_follows_the_system_and_then_its_own_switch(quiet_page: Tab) -> None:
+    await quiet_page.prefer("light")
+    light = await quiet_page.evaluate(PAPER)
+    await quiet_page.prefer("dark")
+    dark = await quiet_page.evaluate(PAPER)
+    await quiet_page.click("button", "Light or dark")
+    switched = await quiet_page.evaluate(PAPER)
+    await quiet_page.goto(await quiet_page.evaluate("location.href"))
 
     assert light != dark
     assert switched == light
-    assert await page.evaluate(PAPER) == light
+    assert await quiet_page.evaluate(PAPER) == light
 
 
 async def test_all_words_can_be_read_in_the_light_and_in_the_dark(page: Tab) -> None:

@@ -35,7 +35,7 @@ async def test_a_pdf_is_uploaded_and_a_question_answered_with_quote_file_and_pag
     assert (await page.evaluate("window.lengths")) != []
 
 
-async def test_a_source_opens_the_message_that_shared_the_file(page: Tab) -> None:
+async def test_a_source_opens_the_message_that_shared_the_file_here_and_in_a_fresh_window(page: Tab) -> None:
     await upload(page, HANDBOOK)
     await ask(page, "How many days of annual leave do I get?")
     await page.click(".side .place", "handbook")
@@ -43,20 +43,14 @@ async def test_a_source_opens_the_message_that_shared_the_file(page: Tab) -> Non
     await page.click("#list .summary")
 
     await page.click("#replies a", "brackwater-handbook.pdf, page")
-
     await page.wait_for("document.querySelector('.flash .file')")
-    assert "brackwater-handbook.pdf" in await page.words(".flash")
-    assert (await page.evaluate("location.pathname")).startswith("/archives/")
-
-
-async def test_a_permalink_opens_in_a_fresh_window(page: Tab) -> None:
-    await upload(page, HANDBOOK)
-    await ask(page, "How many days of annual leave do I get?")
-    link = await page.evaluate("document.querySelector('#replies a[href*=\"/archives/\"]').href")
-
-    await page.goto(link)
-
+    flashed = await page.words(".flash")
+    permalink = await page.evaluate("location.href")
+    await page.goto(permalink)
     await page.wait_for("document.querySelector('.flash .file')")
+
+    assert "brackwater-handbook.pdf" in flashed
+    assert "/archives/" in permalink
     assert "27 days" in await page.wait_for_words("#thread", "27 days")
 
 
@@ -95,12 +89,12 @@ async def test_a_file_and_its_question_may_come_together(page: Tab) -> None:
     assert "page " in await page.wait_for_words("#thread", "brackwater-handbook.pdf, page")
 
 
-async def test_a_name_begun_with_an_at_sign_is_offered_and_taken_with_enter(page: Tab) -> None:
-    await page.type("#main textarea", "Hello @rec")
-    offered = await page.words("#main .menu")
-    await page.press("Enter")
+async def test_a_name_begun_with_an_at_sign_is_offered_and_taken_with_enter(quiet_page: Tab) -> None:
+    await quiet_page.type("#main textarea", "Hello @rec")
+    offered = await quiet_page.words("#main .menu")
+    await quiet_page.press("Enter")
 
-    typed = await page.evaluate("document.querySelector('#main textarea').value")
+    typed = await quiet_page.evaluate("document.querySelector('#main textarea').value")
 
     assert "Recollect" in offered
     assert typed == "Hello @Recollect "

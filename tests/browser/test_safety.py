@@ -22,15 +22,15 @@ MADE = """() => [...document.querySelectorAll("script, iframe, object, embed, ba
   .map((node) => node.outerHTML)"""
 
 
-async def test_markup_that_somebody_types_stays_text(page: Tab) -> None:
-    await say(page, CHANNEL, f"{IMAGE} {SCRIPT} {LINKS}")
+async def test_markup_that_somebody_types_stays_text(quiet_page: Tab) -> None:
+    await say(quiet_page, CHANNEL, f"{IMAGE} {SCRIPT} {LINKS}")
 
-    shown = await page.wait_for_words("#list .message", "onerror")
+    shown = await quiet_page.wait_for_words("#list .message", "onerror")
 
     assert IMAGE in shown
     assert SCRIPT in shown
     assert "[press](javascript:alert(3))" in shown
-    (link,) = await page.run(MADE)  # a web address becomes a link, as in Slack
+    (link,) = await quiet_page.run(MADE)  # a web address becomes a link, as in Slack
     assert link.startswith('<a href="http://evil.example/p.png" target="_blank" rel="noopener noreferrer">')
 
 
@@ -62,43 +62,43 @@ async def test_markup_looked_for_and_listed_stays_text(page: Tab, tmp_path: Path
     assert await page.run(MADE) == []
 
 
-async def test_a_guest_sees_the_channels_she_is_in_and_no_other(page: Tab) -> None:
-    before = await page.words(".side-scroll")
-    await page.click(".side .place", "leads")
-    await say(page, CHANNEL, "The Albatross flies in May.")
-    await page.wait_for_words("#list", "Albatross")
+async def test_a_guest_sees_the_channels_she_is_in_and_no_other(quiet_page: Tab) -> None:
+    before = await quiet_page.words(".side-scroll")
+    await quiet_page.click(".side .place", "leads")
+    await say(quiet_page, CHANNEL, "The Albatross flies in May.")
+    await quiet_page.wait_for_words("#list", "Albatross")
 
-    await become(page, "Cleo")
+    await become(quiet_page, "Cleo")
 
-    after = await page.words(".side-scroll")
+    after = await quiet_page.words(".side-scroll")
     assert "leads" in before
     assert "general" in after
     assert "leads" not in after
     assert "handbook" not in after
-    assert "Albatross" not in await page.words("body")
+    assert "Albatross" not in await quiet_page.words("body")
 
 
-async def test_a_guest_who_opens_a_private_channels_address_sees_another_channel(page: Tab) -> None:
-    await page.click(".side .place", "leads")
-    await say(page, CHANNEL, "The Albatross flies in May.")
-    await page.wait_for_words("#list", "Albatross")
-    leads = await page.evaluate("location.href")
-    await become(page, "Cleo")
+async def test_a_guest_who_opens_a_private_channels_address_sees_another_channel(quiet_page: Tab) -> None:
+    await quiet_page.click(".side .place", "leads")
+    await say(quiet_page, CHANNEL, "The Albatross flies in May.")
+    await quiet_page.wait_for_words("#list", "Albatross")
+    leads = await quiet_page.evaluate("location.href")
+    await become(quiet_page, "Cleo")
 
-    await page.goto(leads)
+    await quiet_page.goto(leads)
 
-    assert "Cleo" in await page.words(".who")
-    assert "Everything and everyone" in await page.words("#main .bar")
-    assert "Albatross" not in await page.words("body")
+    assert "Cleo" in await quiet_page.words(".who")
+    assert "Everything and everyone" in await quiet_page.words("#main .bar")
+    assert "Albatross" not in await quiet_page.words("body")
 
 
-async def test_what_one_person_says_another_reads_at_once_and_may_answer(page: Tab) -> None:
-    await say(page, CHANNEL, "Is anybody here?")
-    await page.wait_for_words("#list", "Is anybody here?")
-    await become(page, "Ben")
-    await say(page, CHANNEL, "I am, :wave: Ada")
+async def test_what_one_person_says_another_reads_at_once_and_may_answer(quiet_page: Tab) -> None:
+    await say(quiet_page, CHANNEL, "Is anybody here?")
+    await quiet_page.wait_for_words("#list", "Is anybody here?")
+    await become(quiet_page, "Ben")
+    await say(quiet_page, CHANNEL, "I am, :wave: Ada")
 
-    seen = await page.wait_for_words("#list", "I am, 👋 Ada")
+    seen = await quiet_page.wait_for_words("#list", "I am, 👋 Ada")
 
     assert "Ada" in seen
     assert "Ben" in seen
