@@ -13,7 +13,7 @@ from bot.playground.state import Message
 from bot.smoke import quoted_words
 from bot.values import ParsedDocument
 from bot.web.server import WebServer
-from tests.parsing.builders import pdf
+from tests.parsing.builders import encrypted_pdf, pdf
 from tests.slack.acts import HANDBOOK, File, asked, count, note, shared, value, worked_off
 from tests.slack.conftest import StartBot
 
@@ -47,6 +47,7 @@ async def test_what_cannot_be_read_is_named_with_the_reason(
         slack,
         note("empty.txt", ""),
         ("cut.pdf", shared_samples[: len(shared_samples) // 3], PDF),
+        ("locked.pdf", encrypted_pdf(), PDF),
         ("liar.pdf", b"This is only text, and no PDF at all.", PDF),
         ("movie.mp4", b"\x00\x00\x00\x18ftypmp42" + bytes(500), "video/mp4"),
         ("<!channel> http://evil.example *x*.txt", b"", "text/plain"),
@@ -56,6 +57,8 @@ async def test_what_cannot_be_read_is_named_with_the_reason(
     lines = {line.partition(": ")[0].strip(): line for line in receipt.splitlines() if ": " in line}
     assert "empty" in lines["empty.txt"]
     assert "cut.pdf" in lines
+    assert "liar.pdf" in lines
+    assert "password" in lines["locked.pdf"]
     assert "read. Ask me" in lines["handbook.md"]
     assert "movie.mp4" in lines
     for call in slack.calls:
