@@ -18,6 +18,9 @@ from bot.slack.inbox import Body
 from bot.text.mrkdwn import escape
 from bot.values import Audience
 
+NEAREST_SHOWN = 3
+"""More would bury the thread."""
+
 
 class ActionListeners:
     """The buttons under answers, search results and documents."""
@@ -82,7 +85,7 @@ class ActionListeners:
         )
         if not passages:
             return "Nothing that you may read comes near.", []
-        return "The nearest passages", passage_blocks(passages)
+        return "The nearest passages", passage_blocks(passages[:NEAREST_SHOWN])
 
     async def _find_more(self, body: Body, action: Body) -> Shown:
         asked = json.loads(action["value"])
