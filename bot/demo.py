@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import webbrowser
 
@@ -18,6 +19,7 @@ from bot.repositories.workspaces import WorkspaceRepository
 from bot.smoke import playground_settings
 
 DEMO_TEAM_ID = "T0DEMO"
+MAX_PORT = 65_535
 
 
 async def demo(
@@ -25,7 +27,7 @@ async def demo(
 ) -> None:
     """Serve the page until SIGINT or SIGTERM, `open_page` in a browser besides. Each demo begins with an empty memory.
 
-    Raises InvalidSettings when the port is taken.
+    Raises InvalidSettings when the port is taken, or the address none of this machine's.
     """
     out = console or Console()
     stop = asyncio.Event()
@@ -36,8 +38,8 @@ async def demo(
     try:
         await slack.start()
     except OSError as error:
-        message = f"Port {port} is taken. Try another: bot demo --port {port + 1}"
-        raise InvalidSettings("port taken", user_message=message) from error
+        await slack.close()
+        raise InvalidSettings(f"{host}:{port}", user_message=_refusal(error, host=host, port=port)) from error
     try:
         out.print("Starting: the first time this takes a few seconds …")
         local = playground_settings(settings, slack, home=None)
@@ -53,6 +55,13 @@ async def demo(
             await stop.wait()
     finally:
         await slack.close()
+
+
+def _refusal(error: OSError, *, host: str, port: int) -> str:
+    """Return the sentence for an address where the page can't be served."""
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is taken. Try another: bot demo --port {port + 1 if port < MAX_PORT else 0}"
+    return f"I can't serve a page on {host}, port {port}. Try: bot demo --host 127.0.0.1 --port 8080"
 
 
 def _open_in_browser(url: str) -> None:
