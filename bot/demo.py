@@ -45,16 +45,22 @@ async def demo(
         local = playground_settings(settings, slack, home=None)
         if "http_port" in settings.model_fields_set:  # asked for; else the demo takes no port but its page's
             local = local.model_copy(update={"http_port": settings.http_port})
-        await _purge(local, DEMO_TEAM_ID)
-        async with running(local):
-            out.print(f"\n  Open [bold]{slack.url}[/bold]\n")
-            out.print("  Drop a PDF into a channel, reply in its thread with @Recollect and a question.")
-            out.print("  Ctrl-C ends it.\n")
-            if open_page:
-                await asyncio.to_thread(_open_in_browser, slack.url)
-            await stop.wait()
+        async with open_storage(local) as storage:
+            async with storage.sessions.tenant(DEMO_TEAM_ID) as session:
+                await WorkspaceRepository(session).delete(DEMO_TEAM_ID)
+            await _serve(local, slack, stop, open_page=open_page, out=out)
     finally:
         await slack.close()
+
+
+async def _serve(settings: Settings, slack: LocalSlack, stop: asyncio.Event, *, open_page: bool, out: Console) -> None:
+    async with running(settings):
+        out.print(f"\n  Open [bold]{slack.url}[/bold]\n")
+        out.print("  Drop a PDF into a channel, reply in its thread with @Recollect and a question.")
+        out.print("  Ctrl-C ends it.\n")
+        if open_page:
+            await asyncio.to_thread(_open_in_browser, slack.url)
+        await stop.wait()
 
 
 def _refusal(error: OSError, *, host: str, port: int) -> str:
@@ -72,9 +78,3 @@ def _open_in_browser(url: str) -> None:
         return
     if type(browser) is not webbrowser.GenericBrowser:
         browser.open(url)
-
-
-async def _purge(settings: Settings, team_id: str) -> None:
-    """Forget everything of one workspace."""
-    async with open_storage(settings) as storage, storage.sessions.tenant(team_id) as session:
-        await WorkspaceRepository(session).delete(team_id)
