@@ -54,8 +54,8 @@ class DocumentRepository:
     ) -> RecordedDocument:
         """Store that a file was shared. Bytes the workspace has already are the same document, with one more share.
 
-        Other bytes under the same name by the same person in the same channel are its next version, and replace the
-        former one there only. Raises NotFound when the file was deleted meanwhile; nothing is stored then.
+        Other bytes under the same name by the same person in the same channel are its next version. A former one that
+        can be read stays until this one can (`replace_former`). Raises NotFound when the file was deleted meanwhile; nothing is stored then.
         """
         await self._refuse_gone(team_id, share)
         values = {
@@ -67,13 +67,25 @@ class DocumentRepository:
             "uploader": uploader_id,
         }
         document_id, created = await versions.get_or_insert(self._session, values)
-        replaced, version = await versions.list_replaced(self._session, team_id, document_id, clean(filename), share)
+        replaced, version = await versions.list_replaced(
+            self._session, team_id, document_id, clean(filename), share, ready=False
+        )
         recorded = await versions.raise_version(
             self._session, team_id, document_id, version=version + 1, created=created
         )
         await self._place(team_id, document_id, share, conversation_id)
         await shares.delete_shares(self._session, team_id, replaced)
+        if recorded.status is DocumentStatus.READY:
+            await self.replace_former(team_id, document_id, filename=filename, share=share)
         return recorded
+
+    async def replace_former(self, team_id: str, document_id: UUID, *, filename: str, share: Share) -> int:
+        """Take the former versions of a document that is ready now out of its channel; return how many shares went."""
+        replaced, _ = await versions.list_replaced(
+            self._session, team_id, document_id, clean(filename), share, ready=True
+        )
+        await shares.delete_shares(self._session, team_id, replaced)
+        return len(replaced)
 
     async def record_rejected(
         self,
@@ -88,7 +100,7 @@ class DocumentRepository:
     ) -> UUID:
         """Store that a file was shared whose bytes can't be had, with the reason; return the document's id.
 
-        What the same Slack file gave before, in this channel, is replaced. Raises NotFound when it was deleted.
+        What couldn't be read before it is replaced; what can be read stays. Raises NotFound when it was deleted.
         """
         await self._refuse_gone(team_id, share)
         document = Document(
@@ -101,7 +113,9 @@ class DocumentRepository:
         )
         self._session.add(document)
         await self._session.flush()
-        replaced, _ = await versions.list_replaced(self._session, team_id, document.id, clean(filename), share)
+        replaced, _ = await versions.list_replaced(
+            self._session, team_id, document.id, clean(filename), share, ready=False
+        )
         await self._place(team_id, document.id, share, conversation_id)
         await shares.delete_shares(self._session, team_id, replaced)
         return document.id

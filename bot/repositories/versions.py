@@ -36,11 +36,11 @@ async def get_or_insert(session: AsyncSession, values: Mapping[str, Any]) -> tup
 
 
 async def list_replaced(
-    session: AsyncSession, team_id: str, document_id: UUID, filename: str, share: Share
+    session: AsyncSession, team_id: str, document_id: UUID, filename: str, share: Share, *, ready: bool
 ) -> tuple[list[UUID], int]:
     """Return the shares that this one replaces in its channel, and the highest version among their documents (0: none).
 
-    Replaced is what the same person shared there under the same name before, in an earlier message, and what the same
+    `ready` says that this document can be read: until then it replaces nothing that can. Considered is what the same person shared there under the same name before, in an earlier message, and what the same
     Slack file gave before: files of one message don't replace each other, nor does a late job what came after it.
     """
     parameters = {
@@ -53,7 +53,7 @@ async def list_replaced(
         "message_ts": share.message_ts,
     }
     rows = (await session.execute(_REPLACED, parameters)).all()
-    return [row.id for row in rows], max((row.version for row in rows), default=0)
+    return [row.id for row in rows if ready or not row.is_ready], max((row.version for row in rows), default=0)
 
 
 async def raise_version(
@@ -79,7 +79,7 @@ _RAISE_VERSION = text("""
 """)
 
 _REPLACED = text("""
-    SELECT s.id, CASE WHEN d.sha256 IS NULL THEN 0 ELSE d.version END AS version
+    SELECT s.id, d.status = 'ready' AS is_ready, CASE WHEN d.sha256 IS NULL THEN 0 ELSE d.version END AS version
       FROM document_shares s JOIN documents d ON d.team_id = s.team_id AND d.id = s.document_id
      WHERE s.team_id = :team AND s.channel_id = :channel AND s.document_id <> :document
        AND (s.file_id = CAST(:file AS text)

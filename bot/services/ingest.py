@@ -70,6 +70,7 @@ class IngestService:
             await self._settle(upload.team_id, recorded.id, DocumentStatus.ERROR, reason=error.user_message)
             return _outcome(upload, recorded.id, DocumentStatus.ERROR, error=error.user_message)
         count = await self._store(upload, recorded.id, parsed, progress or (lambda _done, _all: None))
+        await self._replace_former(upload, recorded.id)
         log.info("document.ingested", document_id=str(recorded.id), chunks=count, pages=len(parsed.pages))
         return _outcome(
             upload,
@@ -131,6 +132,13 @@ class IngestService:
             )
             await StatisticsRepository(session).add(upload.team_id, indexed)
         return len(indexed)
+
+    async def _replace_former(self, upload: Upload, document_id: UUID) -> None:
+        """Let a new version take its former one's place, in a transaction of its own: each counts terms, in their order."""
+        async with self._sessions.tenant(upload.team_id) as session:
+            await DocumentRepository(session).replace_former(
+                upload.team_id, document_id, filename=upload.filename, share=upload.share
+            )
 
     async def _index(self, chunks: list[Chunk]) -> list[IndexedChunk]:
         texts = [piece.text for piece in chunks]

@@ -290,6 +290,35 @@ async def test_a_version_replaces_the_former_one_in_its_channel_only(house: Hous
     assert len(await documents(house)) == 2
 
 
+async def test_a_version_that_can_not_be_read_leaves_the_former_one_in_its_place(house: House) -> None:
+    await ingest(house, b"The canteen opens at eleven.", filename="hours.txt")
+
+    broken = await ingest(house, b"...", filename="hours.txt", ts="1700000001.000000")
+    rejected = await ingest(house, b"x" * (MAX_FILE_BYTES + 1), filename="hours.txt", ts="1700000002.000000")
+
+    assert (broken.status, rejected.status) == (DocumentStatus.ERROR, DocumentStatus.ERROR)
+    assert [row["content"] for row in await chunks(house)] == ["The canteen opens at eleven."]
+    assert (
+        len(
+            await rows(
+                house,
+                "SELECT 1 FROM document_shares s JOIN documents d ON d.id = s.document_id WHERE d.status = 'ready'",
+            )
+        )
+        == 1
+    )
+
+
+async def test_a_version_that_can_be_read_clears_away_the_broken_ones_before_it(house: House) -> None:
+    await ingest(house, b"The canteen opens at eleven.", filename="hours.txt")
+    await ingest(house, b"...", filename="hours.txt", ts="1700000001.000000")
+
+    third = await ingest(house, b"The canteen opens at noon.", filename="hours.txt", ts="1700000002.000000")
+
+    assert third.version == 3
+    assert [row["id"] for row in await documents(house)] == [third.document_id]
+
+
 async def test_a_file_in_error_is_read_again_when_it_is_shared_again(house: House) -> None:
     first = await ingest(house, b"...", filename="dots.txt")
 
