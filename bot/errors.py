@@ -1,4 +1,4 @@
-"""The error tree: three branches, by what the person who asked can do.
+"""The error tree: by what the person who asked can do.
 
 ```text
 RecollectError
@@ -10,9 +10,10 @@ RecollectError
 │   ├── Unauthenticated
 │   ├── NotFound
 │   └── Forbidden
-└── ServiceUnavailable    wait
-    ├── DatabaseUnavailable
-    └── ModelUnavailable
+├── ServiceUnavailable    wait
+│   ├── DatabaseUnavailable
+│   └── ModelUnavailable
+└── Superseded            nothing: somebody else does it by now
 ```
 
 `str(error)` is for the log; `user_message` is shown to a person as it stands.
@@ -79,9 +80,16 @@ class Forbidden(Refused):
 
 
 class ServiceUnavailable(RecollectError):
-    """Something we depend on doesn't answer; the same request may work later."""
+    """Something we depend on doesn't answer; the same request may work later.
+
+    `retry_after_s`: how long to leave it alone, by its own word; None when it gave none.
+    """
 
     user_message = "Something I depend on isn't answering. Please try again in a moment."
+
+    def __init__(self, message: str, *, user_message: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, user_message=user_message)
+        self.retry_after_s = retry_after_s
 
 
 class DatabaseUnavailable(ServiceUnavailable):
@@ -94,3 +102,7 @@ class ModelUnavailable(ServiceUnavailable):
     """The language or embedding model doesn't answer, or answered nonsense."""
 
     user_message = "The language model isn't answering right now. Please try again in a moment."
+
+
+class Superseded(RecollectError):
+    """The work was taken on by somebody else, or withdrawn, since we began: nothing of ours may be written any more."""

@@ -143,6 +143,25 @@ class SharedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Errand:
+    """A piece of work for later. `ids` holds ids only: no text, no secrets.
+
+    `key` is the same for every copy of what means this work, and `gesture` for every message that one gesture of a
+    person made. Work with one `lock` is done one at a time, in the order it was written. `thread` is
+    `channel:thread_ts` where the work belongs to one; `asker` is who must not crowd out the others.
+    """
+
+    task: str
+    team_id: str
+    key: str
+    ids: Mapping[str, str]
+    lock: str
+    thread: str | None = None
+    gesture: str | None = None
+    asker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """Where a document may be read, and how it came there. Uploads past Slack have neither file nor message."""
 

@@ -19,7 +19,7 @@ from tests.db.conftest import ask, rows
 
 OURS = """
     SELECT c.relname, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+    WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'procrastinate')
 """
 
 
@@ -95,6 +95,7 @@ async def test_a_foreign_key_carries_team_id_to_team_id(database: Database) -> N
         SELECT c.conname, a.attname FROM pg_constraint c
         JOIN pg_attribute a ON a.attrelid = c.confrelid AND a.attnum = c.confkey[1]
         WHERE c.contype = 'f' AND c.confrelid <> 'embedding_models'::regclass
+          AND c.connamespace <> 'procrastinate'::regnamespace
         """,
     )
 

@@ -34,6 +34,8 @@ from bot.values import ChannelKind, DocumentStatus, Plan, UserKind, Vector, new_
 EXEMPT_TABLES = frozenset({"alembic_version", "embedding_models"})
 """Tables without a tenant."""
 
+_UNFINISHED = "state IN ('queued', 'running', 'stopping')"
+
 
 class Base(DeclarativeBase):
     """Declarative base: constraint names are fixed, so that migrations can name them."""
@@ -76,7 +78,7 @@ def _refers(local: str, target: str, *, ondelete: str = "CASCADE") -> ForeignKey
 
 
 class Workspace(Base):
-    """A Slack team (or Enterprise organisation)."""
+    """A Slack team (or Enterprise organisation). `heard_at`: up to when we surely missed none of its events."""
 
     __tablename__ = "workspaces"
 
@@ -85,6 +87,7 @@ class Workspace(Base):
     plan: Mapped[str] = mapped_column(server_default=Plan.FREE)
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     embedding_model_id: Mapped[int | None]
+    heard_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = _now()
 
 
@@ -244,6 +247,8 @@ class Document(Base):
     status: Mapped[str] = mapped_column(server_default=DocumentStatus.PROCESSING)
     error: Mapped[str | None]
     version: Mapped[int] = mapped_column(server_default=text("1"))
+    chunk_total: Mapped[int | None]
+    chunks_stored: Mapped[int] = mapped_column(server_default=text("0"))
     details: Mapped[dict[str, Any]] = mapped_column("metadata", server_default=text("'{}'"))
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()
@@ -342,6 +347,7 @@ class ChunkEmbedding(Base):
         _refers("chunk_id", "document_chunks"),
         ForeignKeyConstraint(["model_id"], ["embedding_models.id"]),
         Index(None, "team_id", "chunk_id"),
+        Index(None, "team_id", "document_id"),
     )
 
     team_id: Mapped[str] = _tenant()
@@ -428,13 +434,26 @@ class InboxEvent(Base):
 
 
 class Work(Base):
-    """A piece of work: the truth about what is done. `thread` is `channel:thread_ts` where it belongs to one."""
+    """A piece of work: the truth about what is done. `thread` is `channel:thread_ts` where it belongs to one.
+
+    `epoch` goes up with each start, `attempts` with each start that ended badly; `blocked_since` says since when it
+    waits for something that doesn't answer. `lock`, `pool` and `priority` are what the queue was told. `gesture` is the
+    same for every message that one gesture of a person made.
+    """
 
     __tablename__ = "work"
     __table_args__ = (
         UniqueConstraint("team_id", "task", "key"),
         _refers("inbox_id", "inbox", ondelete="SET NULL"),
-        Index("ix_work_waiting", "team_id", "run_at", "id", postgresql_where=text("state IN ('queued', 'running')")),
+        Index("ix_work_waiting", "team_id", "run_at", "id", postgresql_where=text(_UNFINISHED)),
+        Index(
+            "uq_work_team_id_task_gesture",
+            "team_id",
+            "task",
+            "gesture",
+            unique=True,
+            postgresql_where=text("gesture IS NOT NULL"),
+        ),
     )
 
     team_id: Mapped[str] = _tenant()
@@ -446,6 +465,13 @@ class Work(Base):
     thread: Mapped[str | None]
     state: Mapped[str] = mapped_column(server_default="queued")
     epoch: Mapped[int] = mapped_column(server_default=text("0"))
+    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    lock: Mapped[str | None]
+    pool: Mapped[str] = mapped_column(server_default="chore")
+    priority: Mapped[int] = mapped_column(server_default=text("0"))
+    gesture: Mapped[str | None]
+    asker: Mapped[str | None]
+    blocked_since: Mapped[datetime | None]
     error_id: Mapped[str | None]
     run_at: Mapped[datetime] = _now()
     created_at: Mapped[datetime] = _now()
@@ -468,6 +494,17 @@ class Delivery(Base):
     state: Mapped[str] = mapped_column(server_default="posting")
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()
+
+
+class ChannelPace(Base):
+    """When a channel takes its next message from us, and its next question may be begun: shared by all processes."""
+
+    __tablename__ = "channel_paces"
+
+    team_id: Mapped[str] = _tenant()
+    channel_id: Mapped[str] = mapped_column(primary_key=True)
+    next_post_at: Mapped[datetime] = _now()
+    next_start_at: Mapped[datetime] = _now()
 
 
 class Tombstone(Base):

@@ -25,3 +25,12 @@ def grant(table: str, rights: str) -> None:
     role = op.get_context().config.attributes["bot_role"]  # type: ignore[union-attr]  # there when a command runs
     quoted = op.get_bind().dialect.identifier_preparer.quote(role)
     op.execute(f"GRANT {rights} ON {table} TO {quoted}")
+
+
+def grant_schema(schema: str) -> None:
+    """Let the bot's role use everything in a schema that has no tenants: the queue's own."""
+    role = op.get_context().config.attributes["bot_role"]  # type: ignore[union-attr]  # there when a command runs
+    quoted = op.get_bind().dialect.identifier_preparer.quote(role)
+    op.execute(f"GRANT USAGE ON SCHEMA {schema} TO {quoted}")
+    op.execute(f"GRANT {EVERYTHING} ON ALL TABLES IN SCHEMA {schema} TO {quoted}")
+    op.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {quoted}")

@@ -9,7 +9,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -19,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.db.engine import Sessions
 from bot.errors import DatabaseUnavailable
 from bot.repositories.work import ClaimedWork, WorkRepository
-from bot.values import new_id
+from bot.values import Errand, new_id
 
 log = structlog.get_logger()
 
@@ -47,22 +46,9 @@ class Queue:
     def __init__(self) -> None:
         self.wake = asyncio.Event()
 
-    async def enqueue(
-        self,
-        session: AsyncSession,
-        task: str,
-        key: str,
-        ids: dict[str, Any],
-        *,
-        inbox_id: UUID | None = None,
-    ) -> bool:
-        """Write a piece of work into the session's transaction; False when `key` is known for this task already.
-
-        `ids` must name its `team_id`, and holds ids only: no text, no secrets. With `channel_id` and `thread_ts`
-        the work belongs to that thread, and questions there can wait for it.
-        """
-        thread = f"{ids['channel_id']}:{ids['thread_ts']}" if ids.get("thread_ts") else None
-        work_id = await WorkRepository(session).record(ids["team_id"], task, key, ids, inbox_id=inbox_id, thread=thread)
+    async def enqueue(self, session: AsyncSession, errand: Errand, *, inbox_id: UUID | None = None) -> bool:
+        """Write a piece of work into the session's transaction; False when its key or gesture is known for this task."""
+        work_id = await WorkRepository(session).record(errand, inbox_id=inbox_id)
         event.listen(session.sync_session, "after_commit", lambda _: self.wake.set(), once=True)
         return work_id is not None
 

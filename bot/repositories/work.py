@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.text.clean import clean, clean_or_none, to_json
-from bot.values import new_id
+from bot.values import Errand, new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +34,19 @@ class WorkRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def record(
-        self,
-        team_id: str,
-        task: str,
-        key: str,
-        ids: Mapping[str, Any],
-        *,
-        inbox_id: UUID | None = None,
-        thread: str | None = None,
-        delay_s: float = 0,
-    ) -> UUID | None:
-        """Write a piece of work and return its id; None when `key` is known for this task already."""
+    async def record(self, errand: Errand, *, inbox_id: UUID | None = None) -> UUID | None:
+        """Write a piece of work and return its id; None when its key or gesture is known for this task already."""
         parameters = {
-            "team": team_id,
+            "team": errand.team_id,
             "id": new_id(),
-            "task": task,
-            "key": clean(key),
-            "ids": to_json(dict(ids)),
+            "task": errand.task,
+            "key": clean(errand.key),
+            "ids": to_json(dict(errand.ids)),
             "inbox": inbox_id,
-            "thread": clean_or_none(thread),
-            "delay_s": delay_s,
+            "thread": clean_or_none(errand.thread),
+            "lock": clean(errand.lock),
+            "gesture": clean_or_none(errand.gesture),
+            "asker": clean_or_none(errand.asker),
         }
         work_id: UUID | None = await self._session.scalar(_RECORD, parameters)
         return work_id
@@ -111,10 +103,9 @@ class WorkRepository:
 
 
 _RECORD = text("""
-    INSERT INTO work (team_id, id, task, key, ids, inbox_id, thread, run_at)
-    VALUES (:team, :id, :task, :key, CAST(:ids AS jsonb), :inbox, :thread,
-            now() + make_interval(secs => CAST(:delay_s AS double precision)))
-    ON CONFLICT (team_id, task, key) DO NOTHING RETURNING id
+    INSERT INTO work (team_id, id, task, key, ids, inbox_id, thread, lock, gesture, asker)
+    VALUES (:team, :id, :task, :key, CAST(:ids AS jsonb), :inbox, :thread, :lock, :gesture, :asker)
+    ON CONFLICT DO NOTHING RETURNING id
 """)
 
 _CLAIM = text("""

@@ -17,6 +17,7 @@ from bot.llm import ChatModel
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.conversations import ConversationRepository
 from bot.services.audience import AudienceService
+from bot.services.errands import ingest_errand
 from bot.services.ports import Enqueue, Reply, ThreadReader
 from bot.services.search import SearchService
 from bot.text.citations import renumber
@@ -24,6 +25,7 @@ from bot.text.followup import standalone
 from bot.values import (
     Answer,
     Audience,
+    Errand,
     Passage,
     Prompt,
     Question,
@@ -142,11 +144,7 @@ class AnswerService:
                 await ConversationRepository(session).record_thread(
                     question.team_id, turn.conversation_id, question.channel_id, earlier
                 )
-                keys = [f"{file.file_id}:{file.channel_id}:{file.message_ts}" for file in files]
-                new = [
-                    await self._enqueue(session, "ingest", key, _ids(file))
-                    for key, file in zip(keys, files, strict=True)
-                ]
+                new = [await self._enqueue(session, _reading(file)) for file in files]
             turn = replace(turn, history=tuple(earlier), pending_files=turn.pending_files + sum(new))
         if turn.stale_channel_ids:
             await self._audiences.refresh(question.team_id, turn.stale_channel_ids)
@@ -247,21 +245,15 @@ def is_only_a_greeting(text: str) -> bool:
     return not any(character.isalnum() for character in _EMOJI.sub("", text))
 
 
+def _reading(file: SharedFile) -> Errand:
+    place = {"channel_id": file.channel_id, "message_ts": file.message_ts, "thread_ts": file.thread_ts}
+    return ingest_errand(file.team_id, file.file_id, **place)
+
+
 def _listed(names: tuple[str, ...]) -> str:
     if not names:
         return "the files in this thread"
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-
-
-def _ids(file: SharedFile) -> dict[str, str]:
-    """Return what an ingest job needs to know of a file."""
-    return {
-        "team_id": file.team_id,
-        "file_id": file.file_id,
-        "channel_id": file.channel_id,
-        "message_ts": file.message_ts,
-        "thread_ts": file.thread_ts,
-    }
 
 
 def _log(answer: Answer, latency_ms: int) -> None:

@@ -17,9 +17,10 @@ from bot.repositories.tombstones import TombstoneRepository
 from bot.repositories.users import UserRepository
 from bot.repositories.work import WorkRepository
 from bot.services.audience import AudienceService
+from bot.services.errands import reread_errand
 from bot.services.ingest import IngestService, Progress, Upload
 from bot.services.ports import Enqueue, FileSource
-from bot.values import Audience, DocumentStatus, IngestOutcome, Share, SharedFile, new_id
+from bot.values import Audience, DocumentStatus, IngestOutcome, Share, SharedFile
 
 log = structlog.get_logger()
 
@@ -148,14 +149,14 @@ class DocumentService:
             if share is None:
                 message = f"I don't keep files: please upload {document.filename} again."
                 raise InvalidRequest("no Slack file", user_message=message)
-            ids = {
-                "team_id": audience.team_id,
-                "file_id": share.file_id,
-                "channel_id": share.channel_id,
-                "message_ts": share.message_ts,
-                "thread_ts": share.thread_ts,
-            }
-            await self._enqueue(session, "ingest", f"{share.file_id}:{new_id()}", ids)
+            errand = reread_errand(
+                audience.team_id,
+                share.file_id or "",
+                channel_id=share.channel_id,
+                message_ts=share.message_ts or "",
+                thread_ts=share.thread_ts or "",
+            )
+            await self._enqueue(session, errand)
         return document.filename
 
     async def give_up(self, file: SharedFile, reason: str) -> None:

@@ -8,6 +8,7 @@ from bot.db.engine import Sessions
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.indexes import IndexRepository, build_index
 from bot.repositories.neighbours import VectorIndex
+from bot.services.errands import index_errand
 from bot.services.ports import Enqueue
 
 log = structlog.get_logger()
@@ -31,7 +32,7 @@ class IndexService:
             cap = self._exact_search_limit + 1
             if await IndexRepository(session).count_stored(team_id, model.model_id, cap=cap) < cap:
                 return False
-            return await self._enqueue(session, "index", str(model.model_id), {"team_id": team_id})
+            return await self._enqueue(session, index_errand(team_id, model.model_id))
 
     async def build(self, team_id: str) -> bool:
         """Build the index of the workspace's model; False when it stands already. Raises DatabaseUnavailable."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.values import Answer, Channel, IngestOutcome, Person, Question, SharedFile, Turn
+from bot.values import Answer, Channel, Errand, IngestOutcome, Person, Question, SharedFile, Turn
 
 
 class Reply(Protocol):
@@ -86,8 +86,31 @@ class Directory(Protocol):
         """Return the person. Raises NotFound, ServiceUnavailable."""
 
 
+class Claim(Protocol):
+    """Our hold on a piece of work, which somebody else may take over when we seem to have died.
+
+    Both methods come first in the transaction that writes what the work makes: it then ends before any other claim.
+    """
+
+    async def hold(self, session: AsyncSession) -> None:
+        """Keep the work ours until the transaction ends. Raises Superseded: then nothing may be written."""
+
+    async def finish(self, session: AsyncSession) -> None:
+        """Mark the work done, in this transaction. Raises Superseded: then nothing may be written."""
+
+
+class Unclaimed:
+    """The claim on what nobody else can do: a question of the command line's or the HTTP API's."""
+
+    async def hold(self, session: AsyncSession) -> None:
+        """Nothing can take it over."""
+
+    async def finish(self, session: AsyncSession) -> None:
+        """No row says that it is to be done."""
+
+
 class Enqueue(Protocol):
     """How work is left for later, inside the caller's transaction."""
 
-    async def __call__(self, session: AsyncSession, task: str, key: str, ids: dict[str, Any]) -> bool:
-        """Write the piece of work; False when `key` is known for this task already. `ids` holds ids only, no text."""
+    async def __call__(self, session: AsyncSession, errand: Errand) -> bool:
+        """Write the piece of work; False when its key or gesture is known for this task already."""

@@ -14,10 +14,11 @@ from bot.errors import DatabaseUnavailable, InvalidRequest, RecollectError
 from bot.services.answers import is_only_a_greeting
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
+from bot.services.errands import command_errand
 from bot.services.search import SearchService
 from bot.slack.blocks import Block, pager, passage_blocks
 from bot.slack.document_blocks import confirm_blocks, document_blocks, help_blocks, list_blocks
-from bot.slack.inbox import Body, Errand, Inbox
+from bot.slack.inbox import Body, Inbox
 from bot.text.mrkdwn import escape, plain_from
 from bot.values import Audience
 
@@ -55,9 +56,10 @@ class CommandListeners:
         if is_only_a_greeting(command.get("text") or ""):
             await ack(text=f"Ask me something: `{command['command']} When do we close on Fridays?`")
             return
-        errand = Errand("answer", f"command:{command['trigger_id']}", {"team_id": command["team_id"]})
+        team_id = command["team_id"]
+        errand = command_errand(team_id, trigger_id=command["trigger_id"], user_id=command["user_id"])
         try:
-            await self._inbox.accept(command, event_id=errand.key, team_id=command["team_id"], errands=[errand])
+            await self._inbox.accept(command, event_id=errand.key, team_id=team_id, errands=[errand])
         except DatabaseUnavailable as error:  # Slack sends a command once: the person has to
             await ack(text=error.user_message)
         else:

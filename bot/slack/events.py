@@ -9,10 +9,12 @@ from slack_bolt.context.async_context import AsyncBoltContext
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.services.errands import forget_errand
 from bot.slack.client import UNREACHED, error_code
 from bot.slack.delivery import Capabilities
-from bot.slack.inbox import Body, Errand, Inbox, answer_errand, file_errands
+from bot.slack.inbox import Body, Inbox, file_errands, question_errand
 from bot.text.mrkdwn import mentioned_ids, without_mention
+from bot.values import Errand
 
 log = structlog.get_logger()
 
@@ -46,7 +48,7 @@ class EventListeners:
     async def on_file_deleted(self, body: Body, event: Body) -> None:
         """A file is gone from Slack, and so from here."""
         team_id, file_id = body["team_id"], event["file_id"]
-        await self._accept(body, [Errand("forget", file_id, {"team_id": team_id, "file_id": file_id})])
+        await self._accept(body, [forget_errand(team_id, file_id)])
 
     async def on_app_home_opened(self, event: Body) -> None:
         """Somebody opened the bot's messages: suggest what to ask."""
@@ -80,7 +82,7 @@ def errands_of(event: Body, team_id: str, *, bot_user_id: str) -> list[Errand]:
     is_question = event.get("channel_type") == "im" or bot_user_id in mentioned_ids(text)
     says_something = bool(without_mention(text, bot_user_id))
     if is_question and (says_something or not errands):
-        errands.append(answer_errand(team_id, event))
+        errands.append(question_errand(team_id, event))
     return errands
 
 

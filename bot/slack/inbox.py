@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from slack_sdk.webhook.async_client import AsyncWebhookClient
@@ -12,23 +11,15 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from bot.db.engine import Sessions
 from bot.jobs.queue import Queue
 from bot.repositories.inbox import InboxRepository
+from bot.services.errands import answer_errand, ingest_errand, receipt_errand
 from bot.services.ports import Asked
 from bot.slack.delivery import Delivery
 from bot.slack.directory import SlackDirectory
 from bot.slack.private import PrivateReply
 from bot.text.mrkdwn import plain_from, without_mention
-from bot.values import Question
+from bot.values import Errand, Question
 
 Body = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """A piece of work that an event means: `key` is the same for every copy of the event."""
-
-    task: str
-    key: str
-    ids: dict[str, Any]
 
 
 class Inbox:
@@ -51,34 +42,33 @@ class Inbox:
             if inbox_id is None:
                 return
             for errand in errands:
-                await self._queue.enqueue(session, errand.task, errand.key, errand.ids, inbox_id=inbox_id)
+                await self._queue.enqueue(session, errand, inbox_id=inbox_id)
 
 
 def file_errands(team_id: str, event: Body) -> list[Errand]:
     """Return the work that a message's files mean: read each one, then give a receipt for them all."""
+    place = {
+        "channel_id": event["channel"],
+        "message_ts": event["ts"],
+        "thread_ts": event.get("thread_ts") or event["ts"],
+    }
     file_ids = [file["id"] for file in event.get("files") or [] if file.get("id") and file.get("mode") != "tombstone"]
     if not file_ids:
         return []
-    place = {
-        "team_id": team_id,
-        "channel_id": event["channel"],
-        "message_ts": event["ts"],
-        "thread_ts": event.get("thread_ts") or event["ts"],
-    }
-    message = f"{event['channel']}:{event['ts']}"
-    errands = [Errand("ingest", f"{file_id}:{message}", {**place, "file_id": file_id}) for file_id in file_ids]
-    return [*errands, Errand("receipt", message, place)]
+    return [*(ingest_errand(team_id, file_id, **place) for file_id in file_ids), receipt_errand(team_id, **place)]
 
 
-def answer_errand(team_id: str, event: Body) -> Errand:
+def question_errand(team_id: str, event: Body) -> Errand:
     """Return the work of answering a message; both copies of a mention make the same."""
-    ids = {
-        "team_id": team_id,
-        "channel_id": event["channel"],
-        "message_ts": event["ts"],
-        "thread_ts": event.get("thread_ts") or event["ts"],
-    }
-    return Errand("answer", f"{event['channel']}:{event['ts']}", ids)
+    question = Question(
+        team_id=team_id,
+        channel_id=event["channel"],
+        user_id=event["user"],
+        ts=event["ts"],
+        thread_ts=event.get("thread_ts") or event["ts"],
+        text="",
+    )
+    return answer_errand(question, gesture=event.get("client_msg_id"))
 
 
 class SlackIntake:

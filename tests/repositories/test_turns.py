@@ -16,6 +16,7 @@ from bot.values import (
     Answer,
     Citation,
     DocumentStatus,
+    Errand,
     Question,
     Role,
     Turn,
@@ -251,10 +252,10 @@ async def test_channels_read_too_long_ago_are_named(sessions: Sessions) -> None:
 async def test_files_still_being_read_are_counted_and_named(sessions: Sessions) -> None:
     async with sessions.tenant(TEAM) as session:
         conversations, work = ConversationRepository(session), WorkRepository(session)
-        await work.record(TEAM, "ingest", "F1", {}, thread=f"C1:{ROOT}")
-        await work.record(TEAM, "ingest", "F2", {}, thread=f"C1:{ROOT}")
-        await work.record(TEAM, "ingest", "F3", {}, thread="C1:1700000999.000000")
-        await work.record(TEAM, "answer", "E1", {}, thread=f"C1:{ROOT}")
+        await work.record(Errand("ingest", TEAM, "F1", {}, lock="F1", thread=f"C1:{ROOT}"))
+        await work.record(Errand("ingest", TEAM, "F2", {}, lock="F2", thread=f"C1:{ROOT}"))
+        await work.record(Errand("ingest", TEAM, "F3", {}, lock="F3", thread="C1:1700000999.000000"))
+        await work.record(Errand("answer", TEAM, "E1", {}, lock="E1", thread=f"C1:{ROOT}"))
         user = await record_user(session)
         document = await share_bytes(session, user=user, filename="a.pdf", thread_ts=ROOT, ts=ROOT)
         await share_bytes(session, b"b", user=user, filename="b.pdf", thread_ts=ROOT, ts=ROOT)

@@ -1,0 +1,88 @@
+"""What work is called and told: one place for the key, lock and ids of each task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.values import Errand, ModelId, Question, new_id
+
+
+def answer_errand(question: Question, *, gesture: str | None = None) -> Errand:
+    """Return the work of answering a question; every copy of its message makes the same.
+
+    `gesture` is Slack's `client_msg_id`, which two messages of one gesture share.
+    """
+    thread = _thread(question.channel_id, question.thread_ts)
+    return Errand(
+        "answer",
+        question.team_id,
+        message_key(question.channel_id, question.ts),
+        {**_place(question.team_id, question.channel_id, question.ts, question.thread_ts), "user_id": question.user_id},
+        lock=f"{question.team_id}:thread:{thread}",
+        thread=thread,
+        gesture=f"{question.channel_id}:{gesture}" if gesture else None,
+        asker=question.user_id,
+    )
+
+
+def ingest_errand(team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str) -> Errand:
+    """Return the work of reading a file that a message shared."""
+    return Errand(
+        "ingest",
+        team_id,
+        f"{file_id}:{message_key(channel_id, message_ts)}",
+        {**_place(team_id, channel_id, message_ts, thread_ts), "file_id": file_id},
+        lock=f"{team_id}:file:{file_id}",
+        thread=_thread(channel_id, thread_ts),
+    )
+
+
+def receipt_errand(team_id: str, *, channel_id: str, message_ts: str, thread_ts: str) -> Errand:
+    """Return the work of telling what became of a message's files."""
+    key = message_key(channel_id, message_ts)
+    ids = _place(team_id, channel_id, message_ts, thread_ts)
+    return Errand("receipt", team_id, key, ids, lock=f"{team_id}:receipt:{key}", thread=_thread(channel_id, thread_ts))
+
+
+def command_errand(team_id: str, *, trigger_id: str, user_id: str) -> Errand:
+    """Return the work of answering a question asked by a slash command: its asker alone sees the answer."""
+    key = f"command:{trigger_id}"
+    ids = {"team_id": team_id, "user_id": user_id}
+    return Errand("answer", team_id, key, ids, lock=f"{team_id}:{key}", asker=user_id)
+
+
+def reread_errand(team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str) -> Errand:
+    """Return the work of reading a file once more, though it was read before."""
+    errand = ingest_errand(team_id, file_id, channel_id=channel_id, message_ts=message_ts, thread_ts=thread_ts)
+    return replace(errand, key=f"{file_id}:{new_id()}")
+
+
+def forget_errand(team_id: str, file_id: str) -> Errand:
+    """Return the work of forgetting a file that is gone from Slack."""
+    ids = {"team_id": team_id, "file_id": file_id}
+    return Errand("forget", team_id, file_id, ids, lock=f"{team_id}:forget:{file_id}")
+
+
+def withdraw_errand(team_id: str, *, channel_id: str, message_ts: str) -> Errand:
+    """Return the work of taking back a question whose message was deleted."""
+    key = message_key(channel_id, message_ts)
+    ids = {"team_id": team_id, "channel_id": channel_id, "message_ts": message_ts}
+    return Errand("withdraw", team_id, key, ids, lock=f"{team_id}:withdraw:{key}")
+
+
+def index_errand(team_id: str, model_id: ModelId) -> Errand:
+    """Return the work of indexing a model's vectors."""
+    return Errand("index", team_id, str(model_id), {"team_id": team_id}, lock=f"{team_id}:index:{model_id}")
+
+
+def message_key(channel_id: str, ts: str) -> str:
+    """Return what a message is called in keys."""
+    return f"{channel_id}:{ts}"
+
+
+def _thread(channel_id: str, thread_ts: str) -> str:
+    return f"{channel_id}:{thread_ts}"
+
+
+def _place(team_id: str, channel_id: str, message_ts: str, thread_ts: str) -> dict[str, str]:
+    return {"team_id": team_id, "channel_id": channel_id, "message_ts": message_ts, "thread_ts": thread_ts}
