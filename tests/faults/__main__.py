@@ -36,15 +36,14 @@ def main(arguments: Sequence[str]) -> int:
     numbers = options.only or [number for number in tests if number != SOAK]
     out, aside = Console(width=None if sys.stdout.isatty() else 160), Console(stderr=True)
     if options.self_test:
-        return _self_test({number: tests[number] for number in numbers}, options.seed, aside)
+        return _self_test({number: tests[number] for number in numbers}, options.seed, out, aside)
     scale = Scale.QUICK if options.quick else Scale.FULL
     version = code_version()
     results = []
     for number in numbers:
         aside.print(f"{number}. {tests[number].TITLE} …", style="dim", highlight=False)
-        if number == SOAK:
-            tests[number].HOURS = options.hours
-        result = _run(tests[number], scale, options.seed)
+        more = {"hours": options.hours} if number == SOAK else {}
+        result = _run(tests[number], scale, options.seed, **more)
         results.append(result)
         _explain(result, aside)
         if scale is Scale.FULL:
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     if scale is Scale.FULL:
         expected = [(number, module.TITLE) for number, module in tests.items()]
         PAGE.write_text(page(saved(FOLDER, version=version), expected=expected, version=version))
-    print(last_line(results))
+    out.print(last_line(results), highlight=False, soft_wrap=True)
     return 0 if results and all(result.holds for result in results) else 1
 
 
@@ -71,11 +70,11 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
 
-def _run(module: ModuleType, scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
+def _run(module: ModuleType, scale: Scale, seed: int, *, sabotage: str | None = None, **more: float) -> Result:
     """Run one test; one that breaks down has failed."""
     began = time.monotonic()
     try:
-        result: Result = asyncio.run(module.run(scale, seed, sabotage=sabotage))
+        result: Result = asyncio.run(module.run(scale, seed, sabotage=sabotage, **more))
     except Exception as error:  # noqa: BLE001  # the edge: the other tests go on
         broken = Figure("broken", f"the test broke down: {type(error).__name__}", 1, at_most=0)
         result = Result(module.NUMBER, module.TITLE, scale.value, seed, [broken], traceback.format_exc().splitlines())
@@ -91,7 +90,7 @@ def _explain(result: Result, aside: Console) -> None:
             aside.print(f"     {line}", markup=False, highlight=False)
 
 
-def _self_test(tests: dict[int, ModuleType], seed: int, aside: Console) -> int:
+def _self_test(tests: dict[int, ModuleType], seed: int, out: Console, aside: Console) -> int:
     """Switch each mechanism off in turn: the figure that guards it must miss its limit, and does with it on hold."""
     wrong = []
     runs = 0
@@ -101,11 +100,14 @@ def _self_test(tests: dict[int, ModuleType], seed: int, aside: Console) -> int:
             good = result.holds if sabotage is None else _misses(result, name)
             runs += 1
             what = "everything on" if sabotage is None else f"without {sabotage}: {name}"
-            aside.print(f"{'ok  ' if good else 'WRONG'} {number}. {module.TITLE}, {what}", markup=False, highlight=False)
+            aside.print(
+                f"{'ok  ' if good else 'WRONG'} {number}. {module.TITLE}, {what}", markup=False, highlight=False
+            )
             if not good:
                 wrong.append(f"{number}:{sabotage or 'on'}")
                 _explain(result, aside)
-    print(f"faults-self-test: {'failed' if wrong else 'ok'} runs={runs} wrong={','.join(wrong) or 'none'}")
+    verdict = f"faults-self-test: {'failed' if wrong else 'ok'} runs={runs} wrong={','.join(wrong) or 'none'}"
+    out.print(verdict, highlight=False, soft_wrap=True)
     return 1 if wrong else 0
 
 

@@ -69,9 +69,7 @@ class History:
             for a in self.asked
             if a.thread == thread
         ]
-        lines += [
-            (s.ts, f"said  {_kind(s)} to {s.key or 'nobody by name'}") for s in self.said if s.thread == thread
-        ]
+        lines += [(s.ts, f"said  {_kind(s)} to {s.key or 'nobody by name'}") for s in self.said if s.thread == thread]
         return [f"{ts} {what}" for ts, what in sorted(lines)]
 
 
@@ -103,7 +101,8 @@ class Verdict:
 
     def least(self, threads: int = 3) -> list[str]:
         """Return the histories of the first few threads in which something is wrong."""
-        faulty = [*self.lost, *self.duplicated, *self.misordered, *self.unfinished, *self.unexpected]
+        faulty: list[Asked | Said] = [*self.lost, *self.duplicated, *self.misordered]
+        faulty += [*self.unfinished, *self.unexpected]
         chosen = list(dict.fromkeys(fault.thread for fault in faulty))[:threads]
         return [line for thread in chosen for line in (f"thread {':'.join(thread)}", *self.history.of_thread(thread))]
 

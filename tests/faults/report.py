@@ -142,7 +142,7 @@ def table(results: Iterable[Result]) -> Table:
 
 
 def _rows(result: Result) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for index, figure in enumerate(result.figures):
         title = f"{result.number}. {result.title}" if index == 0 else ""
         what = f"{figure.title}; {figure.note}" if figure.note else figure.title

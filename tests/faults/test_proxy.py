@@ -86,9 +86,7 @@ async def test_a_black_hole_holds_everything_back_until_it_is_healed(
     assert await asyncio.wait_for(client[0].read(100), _SOON_S) == b"hello"
 
 
-async def test_a_black_hole_for_replies_lets_the_request_be_done(
-    proxy: FaultProxy, client: Client, echo: Echo
-) -> None:
+async def test_a_black_hole_for_replies_lets_the_request_be_done(proxy: FaultProxy, client: Client, echo: Echo) -> None:
     proxy.black_hole(requests=False)
 
     with pytest.raises(TimeoutError):
