@@ -18,6 +18,8 @@ import aiohttp
 import psutil
 
 READY_TIMEOUT_S = 60.0
+"""Two cores may have much to do."""
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RESTART_PAUSE_S = 0.5
 _LOOK_S = 0.1
@@ -32,27 +34,21 @@ class Exit:
     seconds: float
 
 
+def bot_command(*arguments: str, sabotage: str | None = None) -> list[str]:
+    """Return the command line of `bot ARGUMENTS`, with a mechanism switched off where `sabotage` names one."""
+    module = ["bot"] if sabotage is None else ["tests.faults.sabotage", sabotage]
+    return [sys.executable, "-m", *module, *arguments]
+
+
 class BotProcess:
-    """One `python -m bot …`, serving HTTP on a port that stays the same over restarts.
+    """A program, serving HTTP on a port that stays the same over restarts; it learns it as HTTP_PORT."""
 
-    `arguments` are the command's. `sabotage` names a mechanism that is switched off in it (sabotage.py).
-    """
-
-    def __init__(
-        self,
-        name: str,
-        arguments: Sequence[str],
-        environment: Mapping[str, str],
-        *,
-        log: Path,
-        sabotage: str | None = None,
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], *, log: Path) -> None:
         self.name = name
         self.log = log
         self.port = free_port()
         self.starts = 0
-        module = ["bot"] if sabotage is None else ["tests.faults.sabotage", sabotage]
-        self._command = [sys.executable, "-m", *module, *arguments]
+        self._command = command
         self._environment = {**environment, "HTTP_PORT": str(self.port), "PYTHONPATH": str(_ROOT)}
         self._process: asyncio.subprocess.Process | None = None
         self._keeping: asyncio.Task[None] | None = None

@@ -13,7 +13,7 @@ from bot.playground.local import LocalSlack
 from tests.conftest import TEAM
 from tests.fakes import FakeOpenAI
 from tests.faults.postgres import Postgres
-from tests.faults.processes import BotProcess
+from tests.faults.processes import BotProcess, bot_command
 from tests.faults.proxy import FaultProxy
 
 FOLDER = Path(__file__).parents[2] / ".faults"
@@ -51,9 +51,8 @@ class World:
         """
         name = name or f"{arguments[0]}-{len(self.processes)}"
         changes = {key.upper(): str(value) for key, value in settings.items()}
-        process = BotProcess(
-            name, arguments, self.environment() | changes, log=self.logs / f"{name}.log", sabotage=self.sabotage
-        )
+        command = bot_command(*arguments, sabotage=self.sabotage)
+        process = BotProcess(name, command, self.environment() | changes, log=self.logs / f"{name}.log")
         self.processes[name] = process
         await process.start()
         if keep_up:
