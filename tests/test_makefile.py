@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ("demo", "smoke", "test", "browser", "static", "check", "bench", "lock", "help")
+TARGETS = ("demo", "smoke", "test", "browser", "static", "check", "bench", "faults", "soak", "lock", "help")
 
 
 def make(*arguments: str, path: Path | None = None, directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
