@@ -18,9 +18,13 @@ _VECTOR_SCHEMA = """
     SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 """
 
-_REACH_SCHEMA = """
-    SELECT set_config('search_path', current_setting('search_path') || ', ' || quote_ident($1), false)
-    WHERE $1 <> ALL (current_schemas(true))
+_QUEUE_SCHEMA = "procrastinate"
+
+_REACH_SCHEMAS = f"""
+    SELECT set_config('search_path', array_to_string(array_remove(array[
+        nullif(current_setting('search_path'), ''),
+        CASE WHEN $1 <> ALL (current_schemas(true)) THEN quote_ident($1) END,
+        '{_QUEUE_SCHEMA}'], NULL), ', '), false)
 """
 
 _OUTAGES = ("08", "53", "57P")
@@ -55,7 +59,7 @@ async def _prepare(connection: Any) -> None:
         )
         raise InvalidSettings("extension vector is missing", user_message=message)
     await register_codecs(connection, schema)
-    await connection.execute(_REACH_SCHEMA, schema)
+    await connection.execute(_REACH_SCHEMAS, schema)
 
 
 class Sessions:

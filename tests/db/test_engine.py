@@ -136,3 +136,12 @@ async def test_plans_are_made_for_the_values_at_hand(engine: AsyncEngine) -> Non
     async with engine.connect() as connection:
         assert (await connection.execute(text("SHOW plan_cache_mode"))).scalar_one() == "force_custom_plan"
         assert (await connection.execute(text("SHOW jit"))).scalar_one() == "off"
+
+
+async def test_the_queues_functions_are_found_without_their_schemas_name(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        path = (await connection.execute(text("SHOW search_path"))).scalar_one()
+        found = (await connection.execute(text("SELECT to_regclass('procrastinate_jobs') IS NOT NULL"))).scalar_one()
+
+    assert found
+    assert path.startswith('"$user", public')
