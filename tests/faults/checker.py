@@ -81,8 +81,10 @@ class Verdict:
     acked: int = 0
     answered: int = 0
     apologised: int = 0
+    unanswered: list[Asked] = field(default_factory=list)
+    """Neither answered nor apologised for, acknowledged or not."""
     lost: list[Asked] = field(default_factory=list)
-    """Acknowledged, and neither answered nor apologised for."""
+    """Those of them that were acknowledged."""
     duplicated: list[Asked] = field(default_factory=list)
     """Answered by more than one message."""
     misordered: list[Asked] = field(default_factory=list)
@@ -97,11 +99,11 @@ class Verdict:
 
     @property
     def is_clean(self) -> bool:
-        return not (self.lost or self.duplicated or self.misordered or self.unfinished or self.unexpected)
+        return not (self.unanswered or self.duplicated or self.misordered or self.unfinished or self.unexpected)
 
     def least(self, threads: int = 3) -> list[str]:
         """Return the histories of the first few threads in which something is wrong."""
-        faulty: list[Asked | Said] = [*self.lost, *self.duplicated, *self.misordered]
+        faulty: list[Asked | Said] = [*self.unanswered, *self.duplicated, *self.misordered]
         faulty += [*self.unfinished, *self.unexpected]
         chosen = list(dict.fromkeys(fault.thread for fault in faulty))[:threads]
         return [line for thread in chosen for line in (f"thread {':'.join(thread)}", *self.history.of_thread(thread))]
@@ -130,8 +132,9 @@ def judge(history: History) -> Verdict:
         verdict.apologised += bool(whole) and all(said.is_apology for said in whole)
         if whole:
             verdict.answered_at[asked] = min(said.at for said in whole)
-        if asked.acked and not whole:
-            verdict.lost.append(asked)
+        else:
+            verdict.unanswered.append(asked)
+            verdict.lost += [asked] if asked.acked else []
         if len(found) > 1:
             verdict.duplicated.append(asked)
     verdict.unfinished = [said for said in history.said if not said.is_whole]

@@ -123,8 +123,16 @@ def figures_of(verdict: Verdict) -> list[Figure]:
         none("misordered", "answered out of order in its thread", verdict.misordered, verdict.asked),
         none("unfinished", "streams left spinning", verdict.unfinished, verdict.asked),
         none("unexpected", "answers nobody asked for", verdict.unexpected, verdict.asked),
+        none("unanswered", "never answered, acknowledged or not", verdict.unanswered, verdict.asked),
         Figure("apologised", "apologies instead of answers", verdict.apologised, of=verdict.asked),
     ]
+
+
+def result_of(
+    number: int, title: str, scale: Scale, seed: int, verdict: Verdict, *figures: Figure, evidence: Sequence[str] = ()
+) -> Result:
+    """Return a test's result: what became of its questions, then its own figures."""
+    return Result(number, title, scale.value, seed, [*figures_of(verdict), *figures], [*verdict.least(), *evidence])
 
 
 HEADINGS = ("Test", "What", "Found", "Limit", "")
@@ -162,7 +170,7 @@ def last_line(results: Sequence[Result]) -> str:
     return " ".join([f"faults: {'ok' if good else 'failed'}", f"tests={len(results)}", *sums, *failed, *each])
 
 
-_SUMMED = frozenset({"lost", "duplicated", "misordered", "unfinished", "unexpected", "apologised"})
+_SUMMED = frozenset({"lost", "duplicated", "misordered", "unfinished", "unexpected", "unanswered", "apologised"})
 
 
 def page(results: Sequence[Result], *, expected: Sequence[tuple[int, str]], version: str) -> str:

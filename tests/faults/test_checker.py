@@ -31,7 +31,8 @@ def test_an_acknowledged_question_without_an_answer_is_lost() -> None:
 def test_a_question_that_was_never_acknowledged_is_not_lost() -> None:
     verdict = judge(History([asked("1", acked=False)], []))
 
-    assert verdict.is_clean
+    assert verdict.lost == []
+    assert verdict.unanswered == [asked("1", acked=False)]
     assert verdict.acked == 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,15 +43,21 @@ class World:
     processes: dict[str, BotProcess] = field(default_factory=dict)
 
     async def start(
-        self, *arguments: str, name: str | None = None, keep_up: bool = False, ready: bool = True, **settings: object
+        self,
+        *arguments: str,
+        name: str | None = None,
+        keep_up: bool = False,
+        ready: bool = True,
+        settings: Mapping[str, object] | None = None,
     ) -> BotProcess:
-        """Start `bot ARGUMENTS` (`run`, `run --no-worker`, `worker`) with these settings, and wait until it is ready.
+        """Start `bot ARGUMENTS` (`run`, `run --no-worker`, `worker`) and wait until it is ready.
 
-        `keep_up` has it started again whenever it ends. The database is reached through `database`, Slack through
-        `slack_proxy`; answers are the local model's unless `**written_by_openai(world)` is given.
+        `settings` are named as in bot/config.py. `keep_up` has it started again whenever it ends. The database is
+        reached through `database`, Slack through `slack_proxy`; answers are the local model's unless the settings
+        have `written_by_openai(world)` in them.
         """
         name = name or f"{arguments[0]}-{len(self.processes)}"
-        changes = {key.upper(): str(value) for key, value in settings.items()}
+        changes = {key.upper(): str(value) for key, value in (settings or {}).items()}
         command = bot_command(*arguments, sabotage=self.sabotage)
         process = BotProcess(name, command, self.environment() | changes, log=self.logs / f"{name}.log")
         self.processes[name] = process
@@ -60,6 +67,17 @@ class World:
         if ready:
             await process.wait_ready()
         return process
+
+    async def start_fleet(
+        self, *, workers: int, keep_up: bool = True, settings: Mapping[str, object] | None = None
+    ) -> tuple[BotProcess, list[BotProcess]]:
+        """Start a process that listens and so many that work, as on several machines; all are ready on return."""
+        intake = await self.start("run", "--no-worker", name="intake", keep_up=keep_up, settings=settings)
+        starting = (
+            self.start("worker", name=f"worker-{number}", keep_up=keep_up, settings=settings)
+            for number in range(workers)
+        )
+        return intake, list(await asyncio.gather(*starting))
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of a process: nothing of ours but where programs are."""

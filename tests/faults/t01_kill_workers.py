@@ -1,0 +1,97 @@
+"""Workers are killed outright, one after the other, while they answer: others take on what they had begun."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from tests.faults.checker import Verdict, history_of, judge
+from tests.faults.load import Crowd
+from tests.faults.processes import BotProcess
+from tests.faults.report import Figure, Result, Scale, result_of
+from tests.faults.world import World, open_world
+
+NUMBER, TITLE = 1, "kill -9 of workers"
+SABOTAGES = {"reaper": "lost"}
+
+RECOVERY_S = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    mentions: int
+    channels: int
+    per_second: float
+    workers: int
+    kills: int
+    every_s: float
+    stall_s: float
+    timeout_s: float
+
+
+SIZES = {
+    Scale.QUICK: Size(60, 30, 8, 2, 2, 3, 4, 60),
+    Scale.FULL: Size(1000, 100, 8, 3, 10, 5, 10, 300),
+    Scale.SELFTEST: Size(40, 20, 8, 2, 2, 2, 4, 25),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A kill, and what was being answered then: epoch by the question's key."""
+
+    at: float
+    running: dict[str, int]
+
+
+async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
+    size = SIZES[scale]
+    async with open_world("t01", sabotage=sabotage) as world:
+        _, workers = await world.start_fleet(workers=size.workers, settings={"worker_stall_s": size.stall_s})
+        crowd = Crowd(world.slack, channels=size.channels, seed=seed)
+        await crowd.share_handbook()
+        asking = asyncio.create_task(crowd.ask(size.mentions, per_second=size.per_second))
+        kills = [await _kill(world, workers[n % len(workers)], size.every_s) for n in range(size.kills)]
+        await asking
+        await crowd.answered(timeout_s=size.timeout_s)
+        await crowd.settled()
+        verdict = judge(history_of(world.slack, crowd.asked))
+        epochs = await _epochs(world)
+        again = sum(epochs.get(key, 0) > epoch for kill in kills for key, epoch in kill.running.items())
+        return result_of(
+            NUMBER,
+            TITLE,
+            scale,
+            seed,
+            verdict,
+            Figure("kills", "workers killed", len(kills)),
+            Figure("interrupted", "answers begun again", again, at_least=1),
+            Figure("recovery_s", "kill → its answers whole, worst", _recovery_s(kills, verdict), "s", RECOVERY_S),
+        )
+
+
+async def _kill(world: World, worker: BotProcess, pause_s: float) -> Kill:
+    """Wait, then kill a worker that is answering something."""
+    await asyncio.sleep(pause_s)
+    running: dict[str, int] = {}
+    deadline = time.monotonic() + pause_s
+    while not running and time.monotonic() < deadline:
+        running = await _epochs(world, "AND state = 'running'")
+    worker.kill9()
+    return Kill(time.monotonic(), running)
+
+
+async def _epochs(world: World, condition: str = "") -> dict[str, int]:
+    rows = await world.postgres.fetch(f"SELECT key, epoch FROM work WHERE task = 'answer' {condition}")
+    return {row["key"]: row["epoch"] for row in rows}
+
+
+def _recovery_s(kills: list[Kill], verdict: Verdict) -> float:
+    """Return the longest time from a kill to the answer of a question that was being answered then.
+
+    Those of the workers that lived are among them; they are the quicker ones. Unanswered ones count as never.
+    """
+    at = {asked.key: at for asked, at in verdict.answered_at.items()}
+    waits = [at.get(key, float("inf")) - kill.at for kill in kills for key in kill.running]
+    return max(waits, default=0.0)

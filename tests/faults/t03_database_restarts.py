@@ -1,0 +1,80 @@
+"""PostgreSQL is killed and replays its log, again and again, while questions come in."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from tests.faults.checker import Verdict, history_of, judge
+from tests.faults.load import Crowd
+from tests.faults.report import Figure, Result, Scale, result_of
+from tests.faults.world import World, open_world
+
+NUMBER, TITLE = 3, "PostgreSQL restarted at once (immediate)"
+SABOTAGES: dict[str, str] = {}
+
+RECOVERY_S = 10
+STALE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    restarts: int
+    every_s: float
+    per_second: float
+    channels: int
+    workers: int
+    stall_s: float
+    timeout_s: float
+
+
+SIZES = {
+    Scale.QUICK: Size(2, 6, 5, 30, 2, 6, 60),
+    Scale.FULL: Size(5, 20, 6, 60, 2, 10, 180),
+    Scale.SELFTEST: Size(2, 6, 5, 30, 2, 6, 30),
+}
+
+
+async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
+    size = SIZES[scale]
+    async with open_world("t03", sabotage=sabotage) as world:
+        world.slack.workspace.deliveries.retry_delays_s = (0.0, 5.0, 20.0)
+        intake, workers = await world.start_fleet(workers=size.workers, settings={"worker_stall_s": size.stall_s})
+        crowd = Crowd(world.slack, channels=size.channels, seed=seed)
+        await crowd.share_handbook()
+        count = int((size.restarts + 1) * size.every_s * size.per_second)
+        asking = asyncio.create_task(crowd.ask(count, per_second=size.per_second))
+        accepted = []
+        for _ in range(size.restarts):
+            await asyncio.sleep(size.every_s)
+            accepted.append(await world.postgres.restart_immediate())
+        await asking
+        await crowd.answered(timeout_s=size.timeout_s)
+        await crowd.settled()
+        verdict = judge(history_of(world.slack, crowd.asked))
+        ends = sum(process.starts - 1 for process in (intake, *workers))
+        return result_of(
+            NUMBER,
+            TITLE,
+            scale,
+            seed,
+            verdict,
+            Figure("restarts", "restarts", len(accepted)),
+            Figure("exits", "processes that ended and were started again", ends),
+            Figure("recovery_s", "accepts → next answer whole, worst", _recovery_s(accepted, verdict), "s", RECOVERY_S),
+            Figure("stale", f"jobs taken for over {STALE_S} s at the end", await _stale(world), at_most=0),
+        )
+
+
+def _recovery_s(accepted: list[float], verdict: Verdict) -> float:
+    """Return the longest time from a server that accepts again to the next whole answer."""
+    whole = sorted(verdict.answered_at.values())
+    waits = [min((at - since for at in whole if at > since), default=float("inf")) for since in accepted]
+    return max(waits, default=0.0)
+
+
+async def _stale(world: World) -> int:
+    """Count jobs that somebody took and nobody ended: after everything is answered there are none at all."""
+    return int(
+        await world.postgres.value("SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'doing'")
+    )
