@@ -1,0 +1,55 @@
+"""A model that begins its answers and waits: whoever writes one can be caught in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from tests.fakes import FakeOpenAI, chunk, usage_chunk
+
+
+@dataclass(slots=True)
+class Held:
+    """One answer. It has begun when `begun` is set, and goes on when `go` is."""
+
+    text: str
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait_begun(self, *, timeout_s: float = 30) -> None:
+        """Return as soon as somebody is being told the first words. Raises TimeoutError."""
+        await asyncio.wait_for(self.begun.wait(), timeout_s)
+
+
+def hold(openai: FakeOpenAI, *texts: str) -> list[Held]:
+    """Hold the next answers, one request each: the first half is said at once, the rest when it may go on."""
+    answers = [Held(text) for text in texts]
+    openai.script.extend(_reply(held) for held in answers)
+    return answers
+
+
+def _reply(held: Held) -> Any:
+    async def reply(request: web.Request, _: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        middle = len(held.text) // 2
+        await _write(response, chunk(held.text[:middle]))
+        held.begun.set()
+        await held.go.wait()
+        for piece in (
+            chunk(held.text[middle:]),
+            chunk(None, finish_reason="stop"),
+            usage_chunk(prompt_tokens=9, completion_tokens=9),
+        ):
+            await _write(response, piece)
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    return reply
+
+
+async def _write(response: web.StreamResponse, data: str) -> None:
+    await response.write(f"data: {data}\n\n".encode())
