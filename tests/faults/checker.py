@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from bot.playground.delivery import Delivery
 from bot.playground.local import LocalSlack
 from bot.playground.state import Message
 
@@ -18,13 +19,26 @@ ANSWER, RECEIPT = "recollect_answer", "recollect_receipt"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question as Slack knows it. `acked` when the app took an event that tells of it."""
+    """A question as Slack knows it. Times are monotonic seconds: its event first sent, and taken by the app if it was."""
 
     channel_id: str
     ts: str
     thread_ts: str
-    acked: bool = True
+    sent_at: float = 0.0
+    acked_at: float | None = 0.0
     deleted: bool = False
+
+    @property
+    def acked(self) -> bool:
+        """True when the app took an event that tells of it."""
+        return self.acked_at is not None
+
+    def precedes(self, other: Asked) -> bool:
+        """True when it was taken before the other was sent at all: then its answer comes first.
+
+        What Slack brings late, after an outage, can't be answered before what was brought meanwhile.
+        """
+        return self.ts < other.ts and self.acked_at is not None and self.acked_at <= other.sent_at
 
     @property
     def key(self) -> str:
@@ -88,7 +102,9 @@ class Verdict:
     duplicated: list[Asked] = field(default_factory=list)
     """Answered by more than one message."""
     misordered: list[Asked] = field(default_factory=list)
-    """Answered after a later question of its thread."""
+    """Answered after a question of its thread that was sent when it had been acknowledged."""
+    overtaken: list[Asked] = field(default_factory=list)
+    """Answered after a later question of its thread, by which Slack's delivery of it was overtaken: no fault."""
     unfinished: list[Said] = field(default_factory=list)
     """Streams left spinning."""
     unexpected: list[Said] = field(default_factory=list)
@@ -111,8 +127,10 @@ class Verdict:
 
 def history_of(slack: LocalSlack, asked: Iterable[Message]) -> History:
     """Read from a local Slack what became of these questions; what else was said in their threads is there too."""
-    acked = {(d.event.get("channel"), d.event.get("ts")) for d in slack.deliveries if d.acked_at is not None}
-    questions = [_asked(slack, message, acked=(message.channel_id, message.ts) in acked) for message in asked]
+    told: dict[tuple[str, str], list[Delivery]] = defaultdict(list)
+    for delivery in slack.deliveries:
+        told[delivery.event.get("channel", ""), delivery.event.get("ts", "")].append(delivery)
+    questions = [_asked(slack, message, told[message.channel_id, message.ts]) for message in asked]
     threads = dict.fromkeys(question.thread for question in questions)
     said = [_said(m) for thread in threads for m in slack.store.thread(*thread) if m.user_id == slack.store.bot.id]
     return History(questions, said)
@@ -138,7 +156,7 @@ def judge(history: History) -> Verdict:
         if len(found) > 1:
             verdict.duplicated.append(asked)
     verdict.unfinished = [said for said in history.said if not said.is_whole]
-    verdict.misordered = _misordered(history, answers)
+    verdict.misordered, verdict.overtaken = _late(history, answers)
     return verdict
 
 
@@ -171,27 +189,34 @@ def _attributed(history: History) -> tuple[dict[str, list[Said]], list[Said]]:
     return answers, unexpected
 
 
-def _misordered(history: History, answers: dict[str, list[Said]]) -> list[Asked]:
-    """Return the questions whose first answer came after that of a later question of their thread."""
+def _late(history: History, answers: dict[str, list[Said]]) -> tuple[list[Asked], list[Asked]]:
+    """Return the questions answered after a later one of their thread: those that preceded it, and the others."""
     threads: dict[tuple[str, str], list[Asked]] = defaultdict(list)
     for asked in history.asked:
-        threads[asked.thread].append(asked)
-    late = []
+        if answers[asked.key]:
+            threads[asked.thread].append(asked)
+    late, overtaken = [], []
     for questions in threads.values():
-        earliest_after = "~"
-        for asked in sorted(questions, key=lambda asked: asked.ts, reverse=True):
-            if not answers[asked.key]:
-                continue
+        for asked in questions:
             first = answers[asked.key][0].ts
-            if first > earliest_after:
+            before = [o for o in questions if o.ts > asked.ts and answers[o.key][0].ts < first]
+            if any(asked.precedes(other) for other in before):
                 late.append(asked)
-            earliest_after = min(first, earliest_after)
-    return late
+            elif before:
+                overtaken.append(asked)
+    return late, overtaken
 
 
-def _asked(slack: LocalSlack, message: Message, *, acked: bool) -> Asked:
-    deleted = slack.store.message(message.channel_id, message.ts) is None
-    return Asked(message.channel_id, message.ts, message.root_ts, acked=acked, deleted=deleted)
+def _asked(slack: LocalSlack, message: Message, deliveries: Sequence[Delivery]) -> Asked:
+    acks = [delivery.acked_at for delivery in deliveries if delivery.acked_at is not None]
+    return Asked(
+        message.channel_id,
+        message.ts,
+        message.root_ts,
+        sent_at=min((delivery.queued_at for delivery in deliveries), default=0.0),
+        acked_at=min(acks, default=None),
+        deleted=slack.store.message(message.channel_id, message.ts) is None,
+    )
 
 
 def _said(message: Message) -> Said:

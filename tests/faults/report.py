@@ -124,6 +124,7 @@ def figures_of(verdict: Verdict) -> list[Figure]:
         none("unfinished", "streams left spinning", verdict.unfinished, verdict.asked),
         none("unexpected", "answers nobody asked for", verdict.unexpected, verdict.asked),
         none("unanswered", "never answered, acknowledged or not", verdict.unanswered, verdict.asked),
+        Figure("overtaken", "answered late because Slack brought it late", len(verdict.overtaken), of=verdict.asked),
         Figure("apologised", "apologies instead of answers", verdict.apologised, of=verdict.asked),
     ]
 
@@ -170,7 +171,9 @@ def last_line(results: Sequence[Result]) -> str:
     return " ".join([f"faults: {'ok' if good else 'failed'}", f"tests={len(results)}", *sums, *failed, *each])
 
 
-_SUMMED = frozenset({"lost", "duplicated", "misordered", "unfinished", "unexpected", "unanswered", "apologised"})
+_SUMMED = frozenset(
+    {"lost", "duplicated", "misordered", "unfinished", "unexpected", "unanswered", "overtaken", "apologised"}
+)
 
 
 def page(results: Sequence[Result], *, expected: Sequence[tuple[int, str]], version: str) -> str:

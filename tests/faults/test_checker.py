@@ -7,7 +7,8 @@ from tests.faults.checker import Asked, History, Said, history_of, judge
 
 
 def asked(ts: str, *, acked: bool = True, deleted: bool = False, thread: str = "1") -> Asked:
-    return Asked("C1", ts, thread, acked=acked, deleted=deleted)
+    """A question sent at its ts and taken at once, if at all."""
+    return Asked("C1", ts, thread, float(ts), float(ts) if acked else None, deleted)
 
 
 def said(ts: str, to: str | None, *, thread: str = "1", **more: bool) -> Said:
@@ -61,6 +62,14 @@ def test_an_answer_before_that_of_an_earlier_question_is_out_of_order() -> None:
     verdict = judge(History([asked("1"), asked("2"), asked("3")], [said("4", "2"), said("5", "1"), said("6", "3")]))
 
     assert verdict.misordered == [asked("1")]
+
+
+def test_a_question_that_slack_brought_late_may_be_answered_late() -> None:
+    late = Asked("C1", "1", "1", sent_at=1.0, acked_at=2.5)
+    verdict = judge(History([late, asked("2")], [said("3", "2"), said("4", "1")]))
+
+    assert verdict.is_clean
+    assert verdict.overtaken == [late]
 
 
 def test_order_is_kept_per_thread_alone() -> None:
@@ -132,9 +141,11 @@ async def test_a_history_is_read_from_a_local_slack() -> None:
 
         history = history_of(slack, [question])
 
-    assert history.asked == [Asked(channel.id, question.ts, question.ts, acked=False)]
+    [seen] = history.asked
+    assert (seen.key, seen.thread_ts, seen.acked) == (f"{channel.id}:{question.ts}", question.ts, False)
+    assert seen.sent_at == slack.delivered(question)[0].queued_at
     assert [(s.ts, s.key, s.is_whole, s.is_apology) for s in history.said] == [
         (answer.ts, f"{channel.id}:{question.ts}", True, False),
         (stream.ts, None, False, True),
     ]
-    assert judge(history).answered_at[history.asked[0]] == answer.finished_at
+    assert judge(history).answered_at[seen] == answer.finished_at
