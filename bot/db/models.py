@@ -497,7 +497,10 @@ class Delivery(Base):
 
 
 class ChannelPace(Base):
-    """When a channel takes its next message from us, and its next question may be begun: shared by all processes."""
+    """When a channel takes its next message from us, and its next question may be begun: shared by all processes.
+
+    Until `closed_until` Slack wants to hear nothing, whatever was promised to whom.
+    """
 
     __tablename__ = "channel_paces"
 
@@ -505,6 +508,7 @@ class ChannelPace(Base):
     channel_id: Mapped[str] = mapped_column(primary_key=True)
     next_post_at: Mapped[datetime] = _now()
     next_start_at: Mapped[datetime] = _now()
+    closed_until: Mapped[datetime] = _now()
 
 
 class Tombstone(Base):

@@ -30,6 +30,11 @@ async def push_back(sessions: Sessions, seconds: float, channel_id: str = "C1") 
         await PaceRepository(session).push_back(TEAM, channel_id, seconds)
 
 
+async def closed(sessions: Sessions, channel_id: str = "C1") -> float:
+    async with sessions.tenant(TEAM) as session:
+        return await PaceRepository(session).closed_s(TEAM, channel_id)
+
+
 def near(seconds: float) -> object:
     return pytest.approx(seconds - SLACK_S / 2, abs=SLACK_S / 2)
 
@@ -86,6 +91,18 @@ async def test_a_channel_pushed_back_makes_everybody_wait(sessions: Sessions) ->
     assert await reserve(sessions) == near(30)
     assert await reserve(sessions) == near(40)
     assert await reserve_start(sessions) == near(30), "an answer need not begin that can't be posted"
+
+
+async def test_who_has_a_place_learns_that_the_channel_was_closed_meanwhile(sessions: Sessions) -> None:
+    await reserve(sessions)
+    await reserve(sessions)
+    before = await closed(sessions)
+
+    await push_back(sessions, 30)
+
+    assert before == 0
+    assert await closed(sessions) == near(30)
+    assert await closed(sessions, "C2") == 0
 
 
 async def test_pushing_back_never_brings_anything_forward(sessions: Sessions) -> None:
