@@ -46,13 +46,13 @@ class Events:
         return event | ({"client_msg_id": message.client_msg_id} if message.client_msg_id else {})
 
     def app_mention(self, message: Message) -> Json:
-        """The second copy of a post that names the bot."""
+        """The second copy of a post that names the bot, or of an edit that does."""
         shown = message_json(self._store, message)
-        kept = ("user", "ts", "client_msg_id", "text", "team", "thread_ts", "blocks")
+        kept = ("user", "ts", "client_msg_id", "text", "team", "thread_ts", "blocks", "edited")
         event: Json = {"type": "app_mention"} | {key: shown[key] for key in kept if key in shown}
         if message.file_ids:
             event |= {"upload": False, "display_as_bot": False, "files": self._files(shown, NOT_IN_MENTIONS)}
-        return event | {"channel": message.channel_id, "event_ts": message.ts}
+        return event | {"channel": message.channel_id, "event_ts": message.edited_ts or message.ts}
 
     def message_changed(self, message: Message, previous: Json) -> Json:
         """An edit; `previous` is the `message` event as it stood before."""

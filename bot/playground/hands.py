@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bot.errors import Forbidden, InvalidRequest, NotFound
+from bot.playground.copies import Copies
 from bot.playground.delivery import Delivery
 from bot.playground.elements import action_from, find_element
 from bot.playground.files import new_file
 from bot.playground.interactions import Interactions, ResponseUrl
 from bot.playground.refusal import ApiRefusal
 from bot.playground.state import Channel, File, Json, Message, User, View
-from bot.playground.typed import stored_text
-from bot.playground.waiting import Waiting
+from bot.playground.typed import rich_text, stored_text
 from bot.playground.workspace import Workspace
 from bot.values import ChannelKind, UserKind
 
@@ -24,7 +24,7 @@ Attachment: TypeAlias = Path | tuple[str, bytes] | tuple[str, bytes, str]
 PREFIXES = {ChannelKind.PUBLIC: "C", ChannelKind.PRIVATE: "C", ChannelKind.MPIM: "G", ChannelKind.IM: "D"}
 
 
-class Hands(Waiting):
+class Hands(Copies):
     """People and what they do. `who` and `where` are ids, names or the things themselves.
 
     Whatever Slack's own client wouldn't let a person do raises InvalidRequest, NotFound or Forbidden.
@@ -143,8 +143,9 @@ class Hands(Waiting):
         return await self.say(who, where, text, thread_ts=thread_ts, files=files)
 
     async def edit(self, message: Message, text: str) -> None:
-        """Change what one of the people's messages says."""
-        self.workspace.change(message, text=stored_text(self.store, text))
+        """Change what one of the people's messages says; a bot that is named now and wasn't before hears of it."""
+        stored = stored_text(self.store, text)
+        self.workspace.change(message, text=stored, blocks=[rich_text(stored)])
 
     async def delete(self, message: Message) -> None:
         """Delete a message."""

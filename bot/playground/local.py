@@ -19,6 +19,7 @@ from bot.playground.http_events import HttpTransport
 from bot.playground.installed import BOT_SCOPES, COMMANDS, SUBSCRIPTIONS
 from bot.playground.interactions import Interactions
 from bot.playground.limits import PostLimiter
+from bot.playground.manners import Manners
 from bot.playground.page import LOOPBACK, Page
 from bot.playground.refusal import ApiRefusal
 from bot.playground.sockets import Sockets
@@ -35,7 +36,8 @@ class LocalSlack(Hands):
     """A workspace with one app in it, served over HTTP and WebSockets.
 
     It lives between `start()` and `close()`, or in an `async with`. `port` 0 takes a free one. Users and channels
-    may be added before it starts. Scopes and subscriptions are the manifest's unless given. `posts_per_second` None lets the app post as fast as it can.
+    may be added before it starts. Scopes and subscriptions are the manifest's unless given. `posts_per_second` None lets
+    the app post as fast as it can. Of calls and deliveries the last `history_kept` are remembered, all when it is None.
     """
 
     def __init__(
@@ -51,20 +53,21 @@ class LocalSlack(Hands):
         home_tab: bool = False,
         posts_per_second: float | None = 1.0,
         post_burst: int = 1,
+        history_kept: int | None = None,
     ) -> None:
         store = Store(team_id=team_id, bot_name=bot_name)
         events, watchers = Events(store), Watchers()
-        self.sockets = Sockets(store, on_change=lambda count: watchers.tell("app", connected=count > 0))
-        deliveries = Deliveries(store, events, self.sockets, subscriptions)
+        self.sockets = Sockets(store, lambda count: watchers.tell("app", connected=count > 0))
+        deliveries = Deliveries(store, events, self.sockets, subscriptions, kept=history_kept)
         workspace = Workspace(store, events, deliveries, watchers)
         super().__init__(workspace, Interactions(workspace), commands=commands)
         self.tokens = Tokens(f"xoxb-{secrets.token_hex(12)}", f"xapp-{secrets.token_hex(12)}", secrets.token_hex(16))
-        self.faults = Faults()
+        self.faults, self.manners = Faults(), Manners()
         self.limiter = PostLimiter(posts_per_second, burst=post_burst)
         self.scopes = set(scopes)
         self._uploads = Uploads(store)
         backstage = Backstage(workspace, self.sockets, self._uploads, self.interactions, self.limiter, self.scopes)
-        self.web_api = WebApi(backstage, self.tokens, self.faults)
+        self.web_api = WebApi(backstage, self.tokens, self.faults, self.manners, calls_kept=history_kept)
         self._host, self._port = host, port
         self._page = Page(self, home_tab=home_tab, is_connected=self._is_connected, loopback_only=host in LOOPBACK)
         self._runner: web.AppRunner | None = None
@@ -102,8 +105,8 @@ class LocalSlack(Hands):
         return self.tokens.signing_secret
 
     @property
-    def calls(self) -> list[RecordedCall]:
-        """Every Web API call that arrived, oldest first."""
+    def calls(self) -> Sequence[RecordedCall]:
+        """The Web API calls that arrived, oldest first."""
         return self.web_api.calls
 
     async def start(self) -> Self:

@@ -156,6 +156,7 @@ class Store:
         self.users: dict[str, User] = {self.bot.id: self.bot}
         self.channels: dict[str, Channel] = {}
         self.messages: dict[str, dict[str, Message]] = {}
+        self._threads: dict[str, dict[str, dict[str, Message]]] = {}
         self.ephemerals: dict[str, Message] = {}
         self.files: dict[str, File] = {}
         self.homes: dict[str, View] = {}
@@ -195,8 +196,22 @@ class Store:
         """Make a channel; nobody is told."""
         channel = Channel(channel_id, kind, name, int(time.time()), creator_id, topic, list(members))
         self.channels[channel.id] = channel
-        self.messages[channel.id] = {}
+        self.messages[channel.id], self._threads[channel.id] = {}, {}
         return channel
+
+    def drop_channel(self, channel_id: str) -> None:
+        """Forget a channel and all that was said in it."""
+        del self.channels[channel_id], self.messages[channel_id], self._threads[channel_id]
+
+    def put(self, message: Message) -> None:
+        """Take a message in."""
+        self.messages[message.channel_id][message.ts] = message
+        self._threads[message.channel_id].setdefault(message.root_ts, {})[message.ts] = message
+
+    def drop(self, message: Message) -> None:
+        """Forget a message; one that isn't there is nothing."""
+        self.messages[message.channel_id].pop(message.ts, None)
+        self._threads[message.channel_id].get(message.root_ts, {}).pop(message.ts, None)
 
     def message(self, channel_id: str, ts: str) -> Message | None:
         """Return this message, or None when it isn't (any longer) there."""
@@ -204,7 +219,7 @@ class Store:
 
     def thread(self, channel_id: str, root_ts: str) -> list[Message]:
         """Return the thread's messages, its root first; [] when there is none."""
-        return [message for message in self.messages.get(channel_id, {}).values() if message.root_ts == root_ts]
+        return list(self._threads.get(channel_id, {}).get(root_ts, {}).values())
 
     def top_level(self, channel_id: str) -> list[Message]:
         """Return the channel's own messages and those broadcast to it, oldest first."""

@@ -18,6 +18,11 @@ class Watchers:
         self._queues: set[asyncio.Queue[Json]] = set()
         self._changed = asyncio.Event()
 
+    @property
+    def is_watched(self) -> bool:
+        """True when somebody wants to see each change, not only that there was one."""
+        return bool(self._queues)
+
     def tell(self, kind: str, **details: object) -> None:
         """Report a change to everyone who watches; returns at once."""
         for queue in self._queues:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import time
+from collections import deque
 from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import web
 
 from bot.playground.call import Backstage, Call, Method, decoded
-from bot.playground.faults import Faults
+from bot.playground.faults import Fault, Faults
+from bot.playground.manners import Manners
 from bot.playground.methods import METHODS
 from bot.playground.refusal import ApiRefusal
 from bot.playground.state import Json
@@ -39,42 +42,78 @@ class Tokens:
 
 
 class WebApi:
-    """Answers POST and GET of /api/METHOD as slack.com does."""
+    """Answers POST and GET of /api/METHOD as slack.com does.
 
-    def __init__(self, backstage: Backstage, tokens: Tokens, faults: Faults) -> None:
+    `calls` are the last `calls_kept` that arrived, all of them when that is None.
+    """
+
+    def __init__(
+        self, backstage: Backstage, tokens: Tokens, faults: Faults, manners: Manners, *, calls_kept: int | None = None
+    ) -> None:
         self._backstage = backstage
         self._tokens = tokens
         self._faults = faults
+        self._manners = manners
         self.disabled: set[str] = set()
-        self.calls: list[RecordedCall] = []
+        self.calls: deque[RecordedCall] = deque(maxlen=calls_kept)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer one call."""
         name = request.match_info["method"]
         raw = await _raw_arguments(request)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ") or str(raw.get("token") or "")
+        channel = str(raw.get("channel") or raw.get("channel_id") or "")
+        arrived_at = self._manners.arrived(name, channel)
         args: Json = {}
         try:
             args = decoded(raw)
-            body = self._run(name, args, token)
+            method = self._method(name, token)
+            if fault := self._faults.take(name, done=False):
+                return await self._fail(request, name, args, fault)
+            body = self._run(method, args)
         except ApiRefusal as refusal:
-            self._record(name, args, refusal.error)
-            return self._reply(refusal.body(), status=refusal.status, headers=refusal.headers)
+            return self._refuse(name, args, refusal)
         self._record(name, args, None)
-        if self._faults.takes_reply_of(name) and request.transport is not None:
-            request.transport.close()
+        self._manners.posted(name, channel, at=arrived_at)
+        if fault := self._faults.take(name, done=True):
+            return await self._answer_badly(request, fault, body)
         return self._reply({"ok": True, **body})
 
-    def _run(self, name: str, args: Json, token: str) -> Json:
+    def _method(self, name: str, token: str) -> Method:
         if name in self.disabled or name not in METHODS:
             raise ApiRefusal("unknown_method", req_method=name)
         method = METHODS[name]
         self._check_token(method, token)
-        self._faults.check(name)
+        return method
+
+    def _run(self, method: Method, args: Json) -> Json:
         call = Call(args, self._backstage)
         if method.scope and method.scope != "connections:write":
             call.need(method.scope)
         return method.run(call)
+
+    async def _fail(self, request: web.Request, name: str, args: Json, fault: Fault) -> web.StreamResponse:
+        """Answer a call of which nothing was done."""
+        if fault.refusal is not None:
+            await asyncio.sleep(fault.hang_s)
+            return self._refuse(name, args, fault.refusal)
+        self._record(name, args, fault.name)
+        return await self._answer_badly(request, fault, {})
+
+    async def _answer_badly(self, request: web.Request, fault: Fault, body: Json) -> web.StreamResponse:
+        await asyncio.sleep(fault.hang_s)
+        if fault.cut and request.transport is not None:
+            request.transport.close()
+        if fault.page is not None:
+            return web.Response(text=fault.page, content_type="text/html")
+        return self._reply({"ok": True, **body})
+
+    def _refuse(self, name: str, args: Json, refusal: ApiRefusal) -> web.Response:
+        self._record(name, args, refusal.error)
+        if wait := refusal.headers.get("Retry-After"):
+            channel = str(args.get("channel") or args.get("channel_id") or "")
+            self._manners.told_to_wait(name, channel, retry_after_s=float(wait))
+        return self._reply(refusal.body(), status=refusal.status, headers=refusal.headers)
 
     def _check_token(self, method: Method, token: str) -> None:
         if method.token == "any":  # noqa: S105 - a kind of token, not one
@@ -87,7 +126,8 @@ class WebApi:
             raise ApiRefusal("not_allowed_token_type")
 
     def _record(self, name: str, args: Json, error: str | None) -> None:
-        self.calls.append(RecordedCall(name, copy.deepcopy(args), error))
+        if self.calls.maxlen != 0:
+            self.calls.append(RecordedCall(name, copy.deepcopy(args), error))
         if error is not None:
             log.debug("playground.refused", method=name, error=error)
 

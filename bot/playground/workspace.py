@@ -36,23 +36,27 @@ class Workspace:
         metadata: Json | None = None,
         streaming: bool = False,
         broadcast: bool = False,
+        client_msg_id: str | None = None,
     ) -> Message:
-        """Put a message into a channel; the app hears of it, twice when it is named outside a DM."""
+        """Put a message into a channel; the app hears of it, twice when it is named outside a DM.
+
+        A person's post gets a `client_msg_id` of its own unless one is given.
+        """
         message = Message(channel.id, self.store.ids.ts(), author.id, text, thread_ts, list(blocks), metadata=metadata)
         message.streaming = "in_progress" if streaming else None
         message.broadcast = broadcast
         if not author.is_bot:
-            message.client_msg_id = str(uuid4())
+            message.client_msg_id = client_msg_id or str(uuid4())
             message.blocks = [rich_text(text)] if text else []
         self._open_thread(message)
-        self.store.messages[channel.id][message.ts] = message
+        self.store.put(message)
         self._mark_time(message)
         if author.is_bot:
             self._clear_status(channel.id, message.root_ts)
         for file in files:
             message.file_ids.append(file.id)
             file.shares.append(FileShare(channel.id, message.ts, thread_ts))
-        self._tell_posted(message, author, files)
+        self._tell_posted(message, files)
         return message
 
     def whisper(
@@ -69,6 +73,7 @@ class Workspace:
     def change(self, message: Message, *, text: str | None = None, blocks: Sequence[Json] | None = None) -> None:
         """Edit a message; what is None stays. New blocks take the place of all that was streamed."""
         previous = None if message.seen_by else self.events.message(message)
+        was_named = self._names_bot(message)
         message.text = message.text if text is None else text
         if blocks is not None:
             message.blocks, message.streaming, message.tasks, message.plan_title = list(blocks), None, {}, None
@@ -76,6 +81,8 @@ class Workspace:
         if previous is not None:
             message.edited_ts = self.store.ids.ts()
             self._send(message.channel_id, self.events.message_changed(message, previous))
+            if self._names_bot(message) and not was_named:
+                self._send(message.channel_id, self.events.app_mention(message))
         self.show(message)
 
     def delete(self, message: Message) -> None:
@@ -83,7 +90,7 @@ class Workspace:
         if message.seen_by:
             self.store.ephemerals.pop(message.ts, None)
         else:
-            self.store.messages[message.channel_id].pop(message.ts, None)
+            self.store.drop(message)
             self._send(message.channel_id, self.events.message_deleted(message))
         self.watchers.tell("deleted", channel=message.channel_id, ts=message.ts, thread_ts=message.root_ts)
 
@@ -130,7 +137,7 @@ class Workspace:
     def remove_channel(self, channel: Channel, by: User) -> None:
         """Delete a channel with all its messages."""
         self._send(channel.id, self.events.channel_fate("deleted", channel, by))
-        del self.store.channels[channel.id], self.store.messages[channel.id]
+        self.store.drop_channel(channel.id)
         self.watchers.tell("channels")
 
     def react(self, user: User, message: Message, name: str, *, remove: bool = False) -> bool:
@@ -173,6 +180,9 @@ class Workspace:
 
     def show(self, message: Message) -> None:
         """Tell whoever watches how this message looks now."""
+        if not self.watchers.is_watched:
+            self.watchers.tell("message")  # nobody sees it: spare the making, which costs with every piece of a stream
+            return
         shown = self.events.shown(message)
         self.watchers.tell(
             "message", channel=message.channel_id, message=shown | self.extras(message), seen_by=message.seen_by
@@ -192,15 +202,20 @@ class Workspace:
         if root is not None and root.thread_ts is None:
             root.thread_ts = root.ts
 
-    def _tell_posted(self, message: Message, author: User, files: Sequence[File]) -> None:
+    def _tell_posted(self, message: Message, files: Sequence[File]) -> None:
         self._send(message.channel_id, self.events.message(message))
         channel = self.store.channels[message.channel_id]
-        named = f"<@{self.store.bot.id}>" in message.text
-        if named and not author.is_bot and channel.name:
+        if self._names_bot(message):
             self._send(channel.id, self.events.app_mention(message))
         for file in files:
             self._send(channel.id, self.events.file_shared(file, channel))
         self.show(message)
+
+    def _names_bot(self, message: Message) -> bool:
+        """True for what Slack sends an `app_mention` for: somebody names the bot, and not in direct messages."""
+        in_channel = bool(self.store.channels[message.channel_id].name)
+        by_person = not self.store.users[message.user_id].is_bot
+        return in_channel and by_person and f"<@{self.store.bot.id}>" in message.text
 
     def _hears(self, channel_id: str) -> bool:
         channel = self.store.channels.get(channel_id)

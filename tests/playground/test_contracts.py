@@ -31,6 +31,7 @@ async def call_everything(slack: LocalSlack, client: AsyncWebClient, ada: User, 
     await client.users_lookupByEmail(email="ada@example.com")
     await client.conversations_info(channel=general.id, include_num_members=True)
     await client.conversations_list(limit=10, exclude_archived=True)
+    await client.users_conversations(limit=10, types="public_channel,private_channel", exclude_archived=True)
     await client.conversations_members(channel=general.id, limit=10)
     await client.conversations_history(channel=general.id, limit=10, inclusive=True)
     await client.conversations_replies(channel=general.id, ts=root.ts, limit=10)

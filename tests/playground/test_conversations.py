@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.local import LocalSlack
@@ -117,6 +119,82 @@ async def test_only_channels_the_bot_may_know_of_are_listed(
     assert [c["id"] for c in both["channels"]] == [general.id, other.id, leads.id]
     assert [c["id"] for c in alive["channels"]] == [general.id]
     assert await refused(client.conversations_list(types="submarine")) == "invalid_types"
+
+
+async def test_the_channels_the_bot_is_in_come_a_page_at_a_time(
+    slack: LocalSlack, client: AsyncWebClient, ada: User, general: Channel
+) -> None:
+    slack.add_channel("other", members=[ada], with_bot=False)
+    old = slack.add_channel("old", members=[ada])
+    leads = slack.add_channel("leads", kind="private", members=[ada])
+    slack.workspace.archive(old, ada, archived=True)
+    kinds = "public_channel,private_channel,im"
+
+    pages = [
+        page["channels"] async for page in await client.users_conversations(types=kinds, limit=2, exclude_archived=True)
+    ]
+    with_old = await client.users_conversations()
+
+    assert [[channel["id"] for channel in page] for page in pages] == [[general.id, leads.id]]
+    assert [channel["id"] for channel in with_old["channels"]] == [general.id, old.id]
+    assert "is_member" not in with_old["channels"][0]
+    assert await refused(client.users_conversations(types="submarine")) == "invalid_types"
+    assert await refused(client.users_conversations(user="U0NOBODY")) == "user_not_found"
+
+
+async def test_of_somebody_elses_channels_only_those_the_bot_may_know_of_are_listed(
+    slack: LocalSlack, client: AsyncWebClient, ada: User, general: Channel
+) -> None:
+    other = slack.add_channel("other", members=[ada], with_bot=False)
+    slack.add_channel("secret", kind="private", members=[ada], with_bot=False)
+
+    theirs = await client.users_conversations(user=ada.id, types="public_channel,private_channel")
+
+    assert [channel["id"] for channel in theirs["channels"]] == [general.id, other.id]
+
+
+async def test_listing_ones_channels_needs_the_scope_of_each_kind(
+    slack: LocalSlack, client: AsyncWebClient, general: Channel
+) -> None:
+    slack.scopes.discard("groups:read")
+
+    assert (await client.users_conversations())["channels"][0]["id"] == general.id
+    assert await refused(client.users_conversations(types="public_channel,private_channel")) == "missing_scope"
+
+
+async def test_history_between_two_moments_shows_threads_by_their_root_and_newest_reply(
+    slack: LocalSlack, client: AsyncWebClient, ada: User, general: Channel
+) -> None:
+    before, root, after = [await slack.say(ada, general, word) for word in ("before", "root", "after")]
+    reply = await slack.say(ada, general, "reply", thread_ts=root.ts)
+    between: dict[str, Any] = {"channel": general.id, "oldest": before.ts, "latest": after.ts}
+
+    inner = (await client.conversations_history(**between))["messages"]
+    outer = (await client.conversations_history(**between, inclusive=True))["messages"]
+    pages = [
+        dict(page.data)
+        async for page in await client.conversations_history(channel=general.id, oldest=before.ts, limit=1)
+    ]
+
+    assert [(m["ts"], m["reply_count"], m["latest_reply"]) for m in inner] == [(root.ts, 1, reply.ts)]
+    assert [m["ts"] for m in outer] == [after.ts, root.ts, before.ts]
+    assert [(m["ts"], page["has_more"]) for page in pages for m in page["messages"]] == [
+        (after.ts, True),
+        (root.ts, False),
+    ]
+    assert await refused(client.conversations_history(channel=general.id, limit=1000)) == "invalid_limit"
+
+
+async def test_a_reply_that_is_deleted_no_longer_counts(
+    slack: LocalSlack, client: AsyncWebClient, ada: User, general: Channel
+) -> None:
+    root = await slack.say(ada, general, "root")
+    first, second = [await slack.say(ada, general, word, thread_ts=root.ts) for word in ("first", "second")]
+
+    await slack.delete(second)
+
+    [shown] = (await client.conversations_history(channel=general.id))["messages"]
+    assert (shown["reply_count"], shown["latest_reply"]) == (1, first.ts)
 
 
 async def test_direct_messages_open_once(slack: LocalSlack, client: AsyncWebClient, ada: User) -> None:

@@ -11,7 +11,7 @@ from bot.playground.delivery import NotAcknowledged
 from bot.playground.local import LocalSlack
 from bot.playground.sockets import MAX_CONNECTIONS
 from bot.playground.state import Channel, User
-from tests.playground.conftest import Connect, Listener
+from tests.playground.conftest import Connect, Listener, refused
 
 
 async def opened(slack: LocalSlack, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
@@ -167,3 +167,139 @@ async def test_nonsense_from_the_app_breaks_nothing(slack: LocalSlack, ada: User
 
         assert slack.deliveries[0].acked_at is not None
         await socket.close()
+
+
+async def connected(slack: LocalSlack, connect: Connect, client: AsyncWebClient) -> Listener:
+    """Connect an app that takes every message, with the shortest pings the SDK allows."""
+    bolt = AsyncApp(client=client)
+    listener = await connect(bolt)
+
+    @bolt.event("message")
+    async def on_message(body: dict[str, object]) -> None:
+        listener.payloads.append(body)
+
+    return listener
+
+
+async def test_a_stalled_connection_stays_open_and_nothing_flows(
+    slack: LocalSlack, ada: User, general: Channel
+) -> None:
+    slack.workspace.deliveries.retry_delays_s = ()
+    slack.sockets.ack_timeout_s = 0.1
+    async with aiohttp.ClientSession() as session:
+        socket = await opened(slack, session)
+
+        assert slack.sockets.stall() == 1
+        await socket.ping(b"anybody?")
+        await slack.say(ada, general, "into the void")
+        await slack.settle()
+
+        assert slack.deliveries[0].lost
+        assert (slack.sockets.connection_count, slack.sockets.live_count) == (1, 0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(socket.receive(), 0.1)
+        assert not socket.closed
+        await session.close()
+    await gone(slack)
+
+
+async def gone(slack: LocalSlack) -> None:
+    async with asyncio.timeout(2):
+        while slack.sockets.connection_count:
+            await asyncio.sleep(0.01)
+
+
+async def test_pings_are_answered_while_all_is_well(slack: LocalSlack) -> None:
+    async with aiohttp.ClientSession() as session:
+        client = AsyncWebClient(token=slack.app_token, base_url=slack.api_url)
+        url = (await client.apps_connections_open(app_token=slack.app_token))["url"]
+        socket = await session.ws_connect(url, autoping=False)
+        await socket.receive_json()
+
+        await socket.ping(b"anybody?")
+
+        assert (await socket.receive()).data == b"anybody?"
+        await socket.close()
+
+
+async def test_slack_sends_nothing_more_into_a_silence_it_noticed(
+    slack: LocalSlack, ada: User, general: Channel
+) -> None:
+    slack.sockets.ack_timeout_s = 0.2
+    async with aiohttp.ClientSession() as session:
+        await opened(slack, session)
+        slack.sockets.stall()
+        second = await opened(slack, session)
+
+        slack.sockets.forget_stalled()
+        await slack.say(ada, general, "hello")
+        envelope = await second.receive_json()
+        await second.send_json({"envelope_id": envelope["envelope_id"]})
+        await slack.settle()
+
+        assert envelope["retry_attempt"] == 0
+        assert slack.sockets.connection_count == slack.sockets.live_count == 1
+
+
+async def test_copies_of_one_event_come_under_envelopes_of_their_own(
+    slack: LocalSlack, ada: User, general: Channel
+) -> None:
+    slack.sockets.copies = 2
+    async with aiohttp.ClientSession() as session:
+        sockets = [await opened(slack, session) for _ in range(2)]
+
+        await slack.say(ada, general, "hello")
+        envelopes = [await socket.receive_json() for socket in sockets]
+        await sockets[0].send_json({"envelope_id": envelopes[0]["envelope_id"]})
+        await slack.settle()
+
+        assert len({envelope["envelope_id"] for envelope in envelopes}) == 2
+        assert len({envelope["payload"]["event_id"] for envelope in envelopes}) == 1
+        assert (slack.deliveries[0].attempts, slack.deliveries[0].lost) == (1, False)
+
+
+async def test_an_app_that_is_told_goodbye_comes_back(
+    slack: LocalSlack, connect: Connect, client: AsyncWebClient, ada: User, general: Channel
+) -> None:
+    app = await connected(slack, connect, client)
+
+    await slack.sockets.close()
+    await slack.sockets.wait_connected(timeout_s=5)
+    await slack.say(ada, general, "after the restart")
+
+    assert len(await app.heard("message")) == 1
+    assert slack.sockets.connected_total == 2
+
+
+async def test_what_happens_in_an_outage_is_lost_and_the_app_comes_back_after_it(
+    slack: LocalSlack, connect: Connect, client: AsyncWebClient, ada: User, general: Channel
+) -> None:
+    slack.workspace.deliveries.retry_delays_s = (0.0, 0.01)
+    app = await connected(slack, connect, client)
+    app.handler.client.ping_interval = 0.1
+
+    async with slack.sockets.outage():
+        await slack.say(ada, general, "nobody hears this")
+        await slack.settle()
+        app_client = AsyncWebClient(token=slack.app_token, base_url=slack.api_url, retry_handlers=[])
+        assert await refused(app_client.apps_connections_open(app_token=slack.app_token)) == "service_unavailable"
+    await slack.sockets.wait_connected()
+    await slack.say(ada, general, "this is heard")
+
+    [event] = await app.heard("message")
+    assert event["text"] == "this is heard"
+    assert [(delivery.attempts, delivery.lost) for delivery in slack.deliveries] == [(3, True), (1, False)]
+    assert slack.workspace.deliveries.lost_count == 1
+
+
+async def test_socket_mode_can_be_switched_off(slack: LocalSlack) -> None:
+    app_client = AsyncWebClient(token=slack.app_token, base_url=slack.api_url)
+    async with aiohttp.ClientSession() as session:
+        socket = await opened(slack, session)
+
+        await slack.sockets.disable()
+
+        assert (await socket.receive_json())["reason"] == "link_disabled"
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        refusal = await refused(app_client.apps_connections_open(app_token=slack.app_token))
+        assert refusal == "socket_mode_not_enabled"

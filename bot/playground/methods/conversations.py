@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bot.playground.call import SCOPE_PREFIXES, Call, Method, Methods
 from bot.playground.refusal import ApiRefusal
 from bot.playground.shapes import CHANNEL_TYPES, channel_json
-from bot.playground.state import Json, Message
+from bot.playground.state import Channel, Json, Message
 from bot.values import ChannelKind
 
 TYPE_NAMES = {
@@ -27,21 +27,38 @@ def info(call: Call) -> Json:
 
 def list_channels(call: Call) -> Json:
     """List the channels the bot may know of, public ones unless `types` says otherwise."""
+    known = (c for c in _channels(call) if c.kind is ChannelKind.PUBLIC or call.bot.id in c.members)
+    channels, more = call.page([channel_json(call.store, channel) for channel in known], default=100)
+    return {"channels": channels, **more}
+
+
+def list_joined(call: Call) -> Json:
+    """List the channels somebody is in, the bot unless `user` says who; without the bot only those it may know of."""
+    who = call.text("user") or call.bot.id
+    if who not in call.store.users:
+        raise ApiRefusal("user_not_found")
+    theirs = (c for c in _channels(call) if who in c.members)
+    known = (c for c in theirs if c.kind is ChannelKind.PUBLIC or call.bot.id in c.members)
+    page, more = call.page([_membership(call, channel) for channel in known], default=100, most=999)
+    return {"channels": page, **more}
+
+
+def _channels(call: Call) -> Iterator[Channel]:
+    """Yield the channels of the `types` that are asked for, without those put away when `exclude_archived` is."""
     names = (call.text("types") or "public_channel").split(",")
     if not set(names) <= set(TYPE_NAMES):
         raise ApiRefusal("invalid_types")
     kinds = {TYPE_NAMES[name] for name in names}
     for kind in kinds:
         call.need(f"{SCOPE_PREFIXES[CHANNEL_TYPES[kind]]}:read")
-    found = [
-        channel_json(call.store, channel)
-        for channel in call.store.channels.values()
-        if channel.kind in kinds
-        and (channel.kind is ChannelKind.PUBLIC or call.bot.id in channel.members)
-        and not (channel.archived and call.args.get("exclude_archived"))
-    ]
-    channels, more = call.page(found, default=100)
-    return {"channels": channels, **more}
+    hidden = bool(call.args.get("exclude_archived"))
+    yield from (c for c in call.store.channels.values() if c.kind in kinds and not (c.archived and hidden))
+
+
+def _membership(call: Call, channel: Channel) -> Json:
+    """A channel as `users.conversations` shows it: without `is_member` and `num_members`, as Slack documents."""
+    shown = channel_json(call.store, channel)
+    return {key: value for key, value in shown.items() if key not in ("is_member", "num_members")}
 
 
 def members(call: Call) -> Json:
@@ -57,7 +74,7 @@ def history(call: Call) -> Json:
     channel = call.joined_channel()
     call.need_for(channel, "history")
     newest_first = _between(call, call.store.top_level(channel.id))[::-1]
-    page, more = call.page(newest_first, default=100)
+    page, more = call.page(newest_first, default=100, most=999)
     return _messages(call, page, more)
 
 
@@ -138,4 +155,5 @@ METHODS: Methods = {
     "conversations.replies": Method(replies),
     "reactions.add": Method(add_reaction, scope="reactions:write"),
     "reactions.remove": Method(remove_reaction, scope="reactions:write"),
+    "users.conversations": Method(list_joined),
 }

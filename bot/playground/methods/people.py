@@ -31,6 +31,10 @@ def auth_test(call: Call) -> Json:
 
 def connections_open(call: Call) -> Json:
     """Give out an address for one Socket Mode connection."""
+    if call.backstage.sockets.disabled:
+        raise ApiRefusal("socket_mode_not_enabled")
+    if call.backstage.sockets.down:
+        raise ApiRefusal("service_unavailable", status=503)
     base = call.store.base_url.replace("http", "ws", 1)
     return {"url": f"{base}/link/?ticket={call.backstage.sockets.new_ticket()}&app_id={call.store.app_id}"}
 
