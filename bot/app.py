@@ -16,20 +16,24 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.config import Settings
 from bot.db.engine import Sessions
 from bot.db.storage import Storage, open_storage
-from bot.jobs.queue import InProcessEngine, Queue
+from bot.jobs.queue import Queue
 from bot.jobs.tasks import Tasks
+from bot.jobs.worker import Worker
 from bot.llm import ChatModel, Embedder
 from bot.llm.local import LocalEmbedder
 from bot.model_choice import choose_embedder, make_chat
 from bot.repositories.channels import ChannelRepository
-from bot.services.answers import AnswerService, Permalink
+from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
 from bot.services.ports import Directory, FileSource, ThreadReader
 from bot.services.search import SearchService
+from bot.services.turns import TurnService
+from bot.services.usage import UsageService
 from bot.services.users import UserService
+from bot.services.writer import AnswerWriter, Permalink
 from bot.slack import register
 from bot.slack.actions import ActionListeners
 from bot.slack.client import Clients, Pacer, ask
@@ -44,7 +48,7 @@ from bot.slack.identity import authorize_as
 from bot.slack.inbox import Inbox, SlackIntake
 from bot.slack.permalinks import permalinks
 from bot.slack.receipts import SlackReceipts
-from bot.values import LOCAL_TEAM_ID
+from bot.values import LOCAL_TEAM_ID, Spending
 from bot.web.api import mount_api
 from bot.web.server import WebServer, make_web_app
 
@@ -96,7 +100,11 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
     """Wire the services of one workspace."""
     sessions, queue = storage.sessions, Queue()
     async with AsyncExitStack() as stack:
-        embedder = await choose_embedder(settings, sessions, outside.team_id)
+        usage = UsageService(sessions)
+        stack.push_async_callback(usage.close)
+        embedder = await choose_embedder(
+            settings, sessions, outside.team_id, on_usage=lambda spent: usage.note(outside.team_id, Spending(spent))
+        )
         stack.push_async_callback(embedder.close)
         chat = make_chat(settings, embedder)
         stack.push_async_callback(chat.close)
@@ -112,16 +120,9 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         documents = DocumentService(
             sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
         )
-        answers = AnswerService(
-            sessions,
-            search,
-            chat,
-            audiences,
-            outside.threads,
-            queue.enqueue,
-            permalink=outside.permalink,
-            file_wait_s=settings.file_wait_s,
-        )
+        turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
+        writer = AnswerWriter(search, chat, permalink=outside.permalink)
+        answers = AnswerService(sessions, turns, writer, search, audiences, usage)
         users = UserService(sessions)
         indexes = IndexService(
             sessions, storage.owner_url, queue.enqueue, exact_search_limit=settings.exact_search_limit
@@ -160,7 +161,7 @@ async def running(settings: Settings) -> AsyncIterator[WebServer]:
             await ChannelRepository(session).record_workspace(workspace.team_id, name=workspace.name)
         if isinstance(services.embedder, LocalEmbedder):
             await services.embedder.warm_up()
-        bolt = _wire_slack(settings, stack, services, clients, directory, workspace)
+        bolt = _wire_slack(settings, stack, services, clients, directory, workspace, queue_url=storage.bot_url)
         web_app = make_web_app(storage.sessions)
         mount_api(
             web_app,
@@ -223,8 +224,10 @@ def _wire_slack(
     clients: Clients,
     directory: SlackDirectory,
     workspace: Workspace,
+    *,
+    queue_url: str,
 ) -> AsyncApp:
-    """Attach the listeners, and start the engine that does the work they store."""
+    """Attach the listeners, and start the worker that does the work they store."""
     capabilities, inbox = Capabilities(), Inbox(services.sessions, services.queue)
     delivery = Delivery(services.sessions, clients, Pacer(), capabilities, bot_user_id=workspace.bot_user_id)
     bolt = AsyncApp(
@@ -256,10 +259,10 @@ def _wire_slack(
         files=SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url),
         receipts=SlackReceipts(delivery),
     )
-    engine = InProcessEngine(services.sessions, services.queue, tasks.table(), team_id=workspace.team_id)
-    stack.push_async_callback(engine.close)
-    polling = asyncio.create_task(engine.run(), name="queue")
-    stack.callback(polling.cancel)
+    worker = Worker(services.sessions, tasks.table(), queue_url=queue_url, team_id=workspace.team_id)
+    working = asyncio.create_task(worker.run(), name="queue")
+    stack.callback(working.cancel)
+    stack.push_async_callback(worker.stop, 10)
     return bolt
 
 

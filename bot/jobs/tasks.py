@@ -12,7 +12,7 @@ from bot.repositories.work import ClaimedWork
 from bot.services.answers import AnswerService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
-from bot.services.ports import FileSource, Intake, Receipts
+from bot.services.ports import Claim, FileSource, Intake, Receipts
 from bot.values import SharedFile
 
 log = structlog.get_logger()
@@ -43,14 +43,14 @@ class Tasks:
     def table(self) -> dict[str, Task]:
         """Return the tasks by name."""
         return {
-            "answer": Task(self._answer, self._apologise, lock=lambda work: work.thread or work.key, concurrency=8),
-            "ingest": Task(self._ingest, self._give_up_file, lock=lambda work: work.ids["file_id"], concurrency=2),
-            "receipt": Task(self._receipt, _only_log, lock=lambda work: work.key, concurrency=32),
-            "index": Task(self._index, _only_log, lock=lambda work: work.key, concurrency=1),
-            "forget": Task(self._forget, _only_log, lock=lambda work: work.key, concurrency=4),
+            "answer": Task(self._answer, self._apologise),
+            "ingest": Task(self._ingest, self._give_up_file),
+            "receipt": Task(self._receipt, _only_log),
+            "index": Task(self._index, _only_log),
+            "forget": Task(self._forget, _only_log),
         }
 
-    async def _answer(self, work: ClaimedWork) -> None:
+    async def _answer(self, work: ClaimedWork, claim: Claim) -> None:
         asked = await self._intake.open(work.body or b"")
         try:
             await self._answers.answer(asked.question, asked.reply, private=asked.private)
@@ -65,7 +65,7 @@ class Tasks:
             f"tell an administrator this number: {error_id}"
         )
 
-    async def _ingest(self, work: ClaimedWork) -> None:
+    async def _ingest(self, work: ClaimedWork, claim: Claim) -> None:
         try:
             await self._documents.ingest_shared(await self._describe(work))
             await self._indexes.request(work.team_id)
@@ -82,7 +82,7 @@ class Tasks:
     async def _describe(self, work: ClaimedWork) -> SharedFile:
         return await self._files.describe(work.team_id, work.ids["file_id"], **_place(work))
 
-    async def _receipt(self, work: ClaimedWork) -> None:
+    async def _receipt(self, work: ClaimedWork, claim: Claim) -> None:
         """Wait until every file of the message is read, then say how it went."""
         ids = work.ids
         while await self._documents.unfinished(  # noqa: ASYNC110  # another process may be the one reading
@@ -101,10 +101,10 @@ class Tasks:
                 outcomes=outcomes,
             )
 
-    async def _index(self, work: ClaimedWork) -> None:
+    async def _index(self, work: ClaimedWork, claim: Claim) -> None:
         await self._indexes.build(work.team_id)
 
-    async def _forget(self, work: ClaimedWork) -> None:
+    async def _forget(self, work: ClaimedWork, claim: Claim) -> None:
         await self._documents.forget_file(work.team_id, work.ids["file_id"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,11 @@ from bot.values import Errand, new_id
 
 @dataclass(frozen=True, slots=True)
 class ClaimedWork:
-    """A piece of work that is ours to do while its row still carries this `epoch`. `body` is the raw event, if any."""
+    """A piece of work that is ours to do while its row still carries this `epoch`. `body` is the raw event, if any.
+
+    `attempts` counts the starts before this one that ended badly, `blocked_s` the seconds that it has waited for
+    something that doesn't answer. `state` is `running`, or `stopping` when it was withdrawn and is to be tidied up.
+    """
 
     team_id: str
     id: UUID
@@ -26,6 +29,10 @@ class ClaimedWork:
     epoch: int
     thread: str | None
     body: bytes | None
+    attempts: int = 0
+    state: str = "running"
+    blocked_s: float = 0
+    error_id: str | None = None
 
 
 class WorkRepository:
@@ -34,8 +41,12 @@ class WorkRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def record(self, errand: Errand, *, inbox_id: UUID | None = None) -> UUID | None:
-        """Write a piece of work and return its id; None when its key or gesture is known for this task already."""
+    async def record(self, errand: Errand, *, pool: str = "chore", inbox_id: UUID | None = None) -> UUID | None:
+        """Write a piece of work and return its id; None when its key or gesture is known for this task already.
+
+        The more answers its asker waits for, the lower its priority; but never above that of work before it in its
+        lock, which would be overtaken. Whoever writes work of one lock does so one after the other.
+        """
         parameters = {
             "team": errand.team_id,
             "id": new_id(),
@@ -47,32 +58,86 @@ class WorkRepository:
             "lock": clean(errand.lock),
             "gesture": clean_or_none(errand.gesture),
             "asker": clean_or_none(errand.asker),
+            "pool": pool,
         }
         work_id: UUID | None = await self._session.scalar(_RECORD, parameters)
         return work_id
 
-    async def claim(self, team_id: str, *, tasks: Sequence[str], limit: int) -> list[ClaimedWork]:
-        """Take on work that is due, oldest first. Two who claim at once never get the same."""
-        rows = await self._session.execute(_CLAIM, {"team": team_id, "tasks": list(tasks), "limit": limit})
-        return [
-            ClaimedWork(team_id, row.id, row.task, row.key, row.ids, row.epoch, row.thread, row.body) for row in rows
-        ]
+    async def claim(self, team_id: str, work_id: UUID, *, withdrawn: bool = False) -> ClaimedWork | None:
+        """Take on a piece of work, from whoever had it; None when it is done with.
+
+        One that was running until now is counted as an attempt: who had it died or fell silent. With `withdrawn`,
+        None too unless it was withdrawn meanwhile.
+        """
+        row = (await self._session.execute(_CLAIM, {"team": team_id, "id": work_id, "withdrawn": withdrawn})).first()
+        return None if row is None else ClaimedWork(team_id, **row._mapping)  # noqa: SLF001  # SQLAlchemy's public name
+
+    async def hold(self, team_id: str, work_id: UUID, epoch: int) -> bool:
+        """Keep a piece of work ours until the transaction ends; False when somebody else has taken it on since."""
+        statement = text("""
+            SELECT FROM work WHERE team_id = :team AND id = :id AND epoch = :epoch AND state <> 'queued' FOR UPDATE
+        """)
+        parameters = {"team": team_id, "id": work_id, "epoch": epoch}
+        return (await self._session.execute(statement, parameters)).first() is not None
 
     async def finish(self, team_id: str, work_id: UUID, epoch: int, state: str, *, error_id: str | None = None) -> bool:
         """End a piece of work in `done`, `dead` or `stopped`; False when somebody else has taken it on since."""
-        return await self._settle(team_id, work_id, epoch, state=state, error_id=error_id)
+        parameters = {"team": team_id, "id": work_id, "epoch": epoch, "state": state, "error_id": error_id}
+        return (await self._session.execute(_FINISH, parameters)).first() is not None
 
-    async def requeue(self, team_id: str, work_id: UUID, epoch: int, delay_s: float) -> bool:
+    async def requeue(
+        self, team_id: str, work_id: UUID, epoch: int, delay_s: float = 0, *, is_failure: bool = False
+    ) -> bool:
         """Leave a piece of work for later; False when somebody else has taken it on since."""
-        return await self._settle(team_id, work_id, epoch, state="queued", delay_s=delay_s)
+        parameters = {
+            "team": team_id,
+            "id": work_id,
+            "epoch": epoch,
+            "delay_s": delay_s,
+            "failures": int(is_failure),
+        }
+        return (await self._session.execute(_REQUEUE, parameters)).first() is not None
 
-    async def release_running(self, team_id: str) -> int:
-        """Queue again what a former process left running; return how many. For a process that is alone."""
+    async def block(
+        self, team_id: str, work_id: UUID, epoch: int, *, at_least_s: float = 0, error_id: str | None = None
+    ) -> float | None:
+        """Leave a piece of work until what it needs may answer again; return the seconds, None when overtaken.
+
+        It waits as long as it has waited so far and one second more, 30 at most: 1, 2, 4, 8, 16, 30 s. An `error_id`
+        says that it failed for good and only the apology is still to come.
+        """
+        parameters = {
+            "team": team_id,
+            "id": work_id,
+            "epoch": epoch,
+            "at_least_s": at_least_s,
+            "error_id": error_id,
+        }
+        delay_s: float | None = await self._session.scalar(_BLOCK, parameters)
+        return delay_s
+
+    async def stop(self, team_id: str, task: str, key: str) -> bool:
+        """Withdraw a piece of work that isn't done; nothing it makes is written from now on. False: there is none."""
         statement = text("""
-            UPDATE work SET state = 'queued', run_at = now(), updated_at = now()
-             WHERE team_id = :team AND state = 'running' RETURNING id
+            UPDATE work SET state = 'stopping', epoch = epoch + 1, attempts = 0, updated_at = now()
+             WHERE team_id = :team AND task = :task AND key = :key AND state IN ('queued', 'running') RETURNING id
         """)
-        return len((await self._session.execute(statement, {"team": team_id})).all())
+        parameters = {"team": team_id, "task": task, "key": clean(key)}
+        return (await self._session.execute(statement, parameters)).first() is not None
+
+    async def adopt_former(self, team_id: str) -> None:
+        """Give unfinished rows that a former release wrote the lock and pool they would have been written with."""
+        await self._session.execute(_ADOPT, {"team": team_id})
+
+    async def list_abandoned(self, team_id: str, *, age_s: float, limit: int = 500) -> list[UUID]:
+        """Return the ids of unfinished work that has been due for `age_s` seconds and that no job stands for."""
+        parameters = {"team": team_id, "age_s": age_s, "limit": limit}
+        return list((await self._session.execute(_ABANDONED, parameters)).scalars())
+
+    async def count_ahead(self, work: ClaimedWork, *, channel_id: str) -> int:
+        """Return how many threads of a channel have a question queued that comes before this one."""
+        parameters = {"team": work.team_id, "id": work.id, "task": work.task, "channel": channel_id}
+        return (await self._session.execute(_AHEAD, parameters)).scalar_one()  # type: ignore[no-any-return]
 
     async def count_unfinished(
         self, team_id: str, *, task: str | None = None, thread: str | None = None, key: str | None = None
@@ -81,57 +146,97 @@ class WorkRepository:
         parameters = {"team": team_id, "task": task, "thread": thread, "key": key}
         return (await self._session.execute(_COUNT, parameters)).scalar_one()  # type: ignore[no-any-return]
 
-    async def _settle(
-        self,
-        team_id: str,
-        work_id: UUID,
-        epoch: int,
-        *,
-        state: str,
-        error_id: str | None = None,
-        delay_s: float = 0,
-    ) -> bool:
-        parameters = {
-            "team": team_id,
-            "id": work_id,
-            "epoch": epoch,
-            "state": state,
-            "error_id": error_id,
-            "delay_s": delay_s,
-        }
-        return (await self._session.execute(_SETTLE, parameters)).one_or_none() is not None
-
 
 _RECORD = text("""
-    INSERT INTO work (team_id, id, task, key, ids, inbox_id, thread, lock, gesture, asker)
-    VALUES (:team, :id, :task, :key, CAST(:ids AS jsonb), :inbox, :thread, :lock, :gesture, :asker)
+    INSERT INTO work (team_id, id, task, key, ids, inbox_id, thread, lock, gesture, asker, pool, priority)
+    SELECT CAST(:team AS text), CAST(:id AS uuid), CAST(:task AS text), CAST(:key AS text), CAST(:ids AS jsonb),
+           CAST(:inbox AS uuid), CAST(:thread AS text), CAST(:lock AS text), CAST(:gesture AS text),
+           CAST(:asker AS text), CAST(:pool AS text),
+           least(-least((SELECT count(*) FROM work
+                          WHERE team_id = :team AND task = :task AND asker = CAST(:asker AS text)
+                            AND state IN ('queued', 'running', 'stopping')), 50),
+                 (SELECT min(priority) FROM work
+                   WHERE team_id = :team AND lock = CAST(:lock AS text)
+                     AND state IN ('queued', 'running', 'stopping')))
     ON CONFLICT DO NOTHING RETURNING id
 """)
 
 _CLAIM = text("""
-    WITH due AS (
-        SELECT id FROM work
-         WHERE team_id = :team AND state = 'queued' AND run_at <= now() AND task = ANY(CAST(:tasks AS text[]))
-         ORDER BY run_at, id
-         LIMIT :limit
-           FOR UPDATE SKIP LOCKED
-    ), claimed AS (
-        UPDATE work w SET state = 'running', epoch = w.epoch + 1, updated_at = now()
-          FROM due WHERE w.team_id = :team AND w.id = due.id
-        RETURNING w.id, w.task, w.key, w.ids, w.epoch, w.thread, w.inbox_id, w.run_at
+    WITH claimed AS (
+        UPDATE work SET epoch = epoch + 1,
+               state = CASE state WHEN 'stopping' THEN state ELSE 'running' END,
+               attempts = attempts + CASE state WHEN 'running' THEN 1 ELSE 0 END,
+               updated_at = now()
+         WHERE team_id = :team AND id = :id AND state NOT IN ('done', 'dead', 'stopped')
+           AND (state = 'stopping' OR NOT :withdrawn)
+        RETURNING *
     )
-    SELECT c.id, c.task, c.key, c.ids, c.epoch, c.thread, i.body
-      FROM claimed c LEFT JOIN inbox i ON i.team_id = :team AND i.id = c.inbox_id
-     ORDER BY c.run_at, c.id
+    SELECT c.id, c.task, c.key, c.ids, c.epoch, c.thread, i.body, c.attempts, c.state, c.error_id,
+           CAST(coalesce(extract(epoch FROM now() - c.blocked_since), 0) AS double precision) AS blocked_s
+      FROM claimed c LEFT JOIN inbox i ON i.team_id = c.team_id AND i.id = c.inbox_id
 """)
 
-_SETTLE = text("""
-    UPDATE work SET state = CAST(:state AS text), error_id = coalesce(CAST(:error_id AS text), error_id),
-           run_at = CASE WHEN CAST(:state AS text) = 'queued'
-                         THEN now() + make_interval(secs => CAST(:delay_s AS double precision)) ELSE run_at END,
-           updated_at = now()
-     WHERE team_id = :team AND id = :id AND epoch = :epoch AND state = 'running'
+_FINISH = text("""
+    UPDATE work SET state = :state, error_id = coalesce(CAST(:error_id AS text), error_id), updated_at = now()
+     WHERE team_id = :team AND id = :id AND epoch = :epoch AND state IN ('running', 'stopping')
     RETURNING id
+""")
+
+_REQUEUE = text("""
+    UPDATE work SET state = CASE state WHEN 'stopping' THEN state ELSE 'queued' END,
+           attempts = attempts + :failures,
+           blocked_since = CASE WHEN :failures > 0 THEN NULL ELSE blocked_since END,
+           run_at = now() + make_interval(secs => :delay_s),
+           updated_at = now()
+     WHERE team_id = :team AND id = :id AND epoch = :epoch AND state IN ('running', 'stopping')
+    RETURNING id
+""")
+
+_BLOCK = text("""
+    WITH held AS (
+        SELECT id, coalesce(blocked_since, now()) AS since FROM work
+         WHERE team_id = :team AND id = :id AND epoch = :epoch AND state IN ('running', 'stopping')
+           FOR UPDATE
+    ), waiting AS (
+        SELECT id, since, greatest(CAST(:at_least_s AS double precision),
+                                   least(1 + extract(epoch FROM now() - since), 30)) AS delay_s
+          FROM held
+    )
+    UPDATE work w SET state = CASE w.state WHEN 'stopping' THEN w.state ELSE 'queued' END,
+           blocked_since = waiting.since,
+           error_id = coalesce(CAST(:error_id AS text), w.error_id),
+           run_at = now() + make_interval(secs => waiting.delay_s),
+           updated_at = now()
+      FROM waiting
+     WHERE w.team_id = :team AND w.id = waiting.id
+    RETURNING waiting.delay_s
+""")
+
+_ADOPT = text("""
+    UPDATE work SET pool = CASE task WHEN 'answer' THEN task WHEN 'ingest' THEN task ELSE 'chore' END,
+           lock = team_id || ':' || CASE
+               WHEN task = 'answer' AND thread IS NOT NULL THEN 'thread:' || thread
+               WHEN task = 'ingest' AND ids ->> 'file_id' IS NOT NULL THEN 'file:' || (ids ->> 'file_id')
+               ELSE task || ':' || key END
+     WHERE team_id = :team AND lock IS NULL AND state IN ('queued', 'running', 'stopping')
+""")
+
+_ABANDONED = text("""
+    SELECT w.id FROM work w
+     WHERE w.team_id = :team AND w.state IN ('queued', 'running', 'stopping') AND w.lock IS NOT NULL
+       AND greatest(w.updated_at, w.run_at) < now() - make_interval(secs => :age_s)
+       AND NOT EXISTS (
+           SELECT FROM procrastinate_jobs j
+            WHERE j.status IN ('todo', 'doing') AND j.args ->> 'work_id' = CAST(w.id AS text))
+     ORDER BY w.id
+     LIMIT :limit
+""")
+
+_AHEAD = text("""
+    SELECT count(DISTINCT other.lock) FROM work other JOIN work mine USING (team_id, task)
+     WHERE mine.team_id = :team AND mine.id = :id AND other.task = :task AND other.id <> mine.id
+       AND other.state = 'queued' AND other.ids ->> 'channel_id' = :channel
+       AND (other.priority, mine.id) > (mine.priority, other.id)
 """)
 
 _COUNT = text("""

@@ -1,0 +1,196 @@
+"""The worker: procrastinate's workers on one queue each, watched, and started anew when the database was away."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from uuid import UUID
+
+import structlog
+from procrastinate import App, JobContext
+from procrastinate.exceptions import ConnectorException
+from procrastinate.worker import Worker as PoolWorker
+
+from bot.db.engine import Sessions
+from bot.errors import DatabaseUnavailable
+from bot.jobs.attempt import START_INTERVAL_S, Attempts, PutBackStrategy
+from bot.jobs.connection import QueueConnector
+from bot.jobs.holding import HeldJobs
+from bot.jobs.queue import JOB, POOLS, Task, queue_name
+from bot.jobs.recovery import Recovery
+
+log = structlog.get_logger()
+
+BEAT_S = 1.0
+PATIENCE_S = 5.0
+"""How long the database may take over a statement of the queue's before its connections are given up."""
+
+_LONGEST_PAUSE_S = 5.0
+_OPEN_S = 10.0
+_END_S = 2.0
+"""What a worker may take to end once its jobs were cut off."""
+
+
+class QueueLostError(Exception):
+    """The queue can't be worked on over these connections any more."""
+
+
+class Worker:
+    """Does the work of one workspace, whatever becomes of the database meanwhile."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        tasks: Mapping[str, Task],
+        *,
+        queue_url: str,
+        team_id: str,
+        stall_s: float = 30,
+        poll_s: float = 0.5,
+        start_interval_s: float = START_INTERVAL_S,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self._queue_url = queue_url
+        self._team_id = team_id
+        self._stall_s = stall_s
+        self._poll_s = poll_s
+        self._patience_s = patience_s
+        self._attempts = Attempts(sessions, tasks, team_id=team_id, start_interval_s=start_interval_s)
+        self._recovery = Recovery(sessions, team_id=team_id, stall_s=stall_s)
+        self._worker_ids: set[int] = set()
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._grace_s = 0.0
+        self._proved_at = time.monotonic()
+
+    def beat_age_s(self) -> float:
+        """Return the seconds since the queue was last proved to work: heartbeat written, own jobs audited."""
+        return time.monotonic() - self._proved_at
+
+    async def run(self) -> None:
+        """Do work until `stop` or cancelled."""
+        pause_s = BEAT_S / 2
+        try:
+            while not self._stopping.is_set():
+                started_at = self._proved_at
+                await self._serve()
+                if self._stopping.is_set():
+                    return
+                pause_s = BEAT_S / 2 if self._proved_at > started_at else min(2 * pause_s, _LONGEST_PAUSE_S)
+                await _wait(self._stopping, pause_s)
+        finally:
+            self._ended.set()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take on nothing more; let what runs finish for `grace_s`, then cut it off and hand it back.
+
+        Returns within `grace_s` and four seconds more, database or not.
+        """
+        self._grace_s = grace_s
+        self._stopping.set()
+        await _wait(self._ended, grace_s + 2 * _END_S)
+
+    async def _serve(self) -> None:
+        """Work over one set of connections, until they are lost or we are to stop."""
+        connector = QueueConnector(self._queue_url)
+        app = App(connector=connector)
+        jobs = app.job_manager = HeldJobs(connector, self._worker_ids)
+        app.task(name=JOB, pass_context=True, retry=PutBackStrategy())(self._work)
+        try:
+            async with asyncio.timeout(_OPEN_S):
+                await app.open_async()
+            await self._work_on(connector, jobs, [self._pool_worker(app, pool) for pool in POOLS])
+        except (ConnectorException, DatabaseUnavailable, QueueLostError, TimeoutError) as error:
+            log.warning("queue.unreachable", reason=str(error.__cause__ or error) or type(error).__name__)
+        except Exception:  # the edge: whatever is wrong, a queue that stops is worse
+            log.exception("queue.failed")
+        finally:
+            connector.sever()
+            await app.close_async()
+
+    async def _work(self, context: JobContext, *, team_id: str, work_id: str) -> None:  # noqa: ARG002  # every job's
+        await self._attempts.run(UUID(work_id))
+
+    def _pool_worker(self, app: App, pool: str) -> PoolWorker:
+        return PoolWorker(
+            app,
+            queues=[queue_name(self._team_id, pool)],
+            name=pool,
+            concurrency=POOLS[pool],
+            fetch_job_polling_interval=self._poll_s,
+            abort_job_polling_interval=600,
+            shutdown_graceful_timeout=0,
+            delete_jobs="successful",
+            install_signal_handlers=False,
+            update_heartbeat_interval=min(10.0, self._stall_s / 4),
+            stalled_worker_timeout=self._stall_s,
+        )
+
+    async def _work_on(self, connector: QueueConnector, jobs: HeldJobs, workers: list[PoolWorker]) -> None:
+        runs = {asyncio.create_task(worker.run(), name=f"queue:{worker.worker_name}") for worker in workers}
+        watch = asyncio.create_task(self._watch(connector, jobs), name="queue:watch")
+        stopping = asyncio.create_task(self._stopping.wait(), name="queue:stopping")
+        try:
+            done, _ = await asyncio.wait({*runs, watch, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if stopping in done:
+                await self._end(connector, workers, runs, grace_s=self._grace_s)
+                return
+            for task in done:
+                await task  # raises why it ended
+            raise QueueLostError("a worker ended")
+        finally:
+            await self._end(connector, workers, runs, grace_s=0)
+            watch.cancel()
+            stopping.cancel()
+            await asyncio.wait({watch, stopping}, timeout=_END_S)
+
+    @staticmethod
+    async def _end(
+        connector: QueueConnector, workers: list[PoolWorker], runs: set[asyncio.Task[None]], *, grace_s: float
+    ) -> None:
+        """End the workers: their jobs get the grace, then are cut off; whoever waits for a silent database, too."""
+        for worker in workers:
+            worker.shutdown_graceful_timeout = grace_s
+            worker.stop()
+        _, late = await asyncio.wait(runs, timeout=grace_s + _END_S)
+        if late:
+            connector.sever()
+            for run in late:
+                run.cancel()
+            await asyncio.wait(late, timeout=_END_S / 2)
+        for run in runs - late:
+            if not run.cancelled() and (error := run.exception()) is not None:
+                log.debug("queue.worker_ended", reason=str(error))
+
+    async def _watch(self, connector: QueueConnector, jobs: HeldJobs) -> None:
+        """Prove the queue again and again. Raises QueueLostError when it doesn't answer in time."""
+        while True:
+            started_at = time.monotonic()
+            beat = asyncio.create_task(self._beat(connector, jobs), name="queue:beat")
+            await asyncio.wait({beat}, timeout=self._patience_s)
+            await asyncio.wait({beat}, timeout=BEAT_S / 10)  # we may have slept ourselves: answers that are here count
+            if not beat.done():
+                connector.sever()
+                beat.cancel()
+                raise QueueLostError("no answer")
+            await beat
+            if connector.waiting_s() > self._patience_s:
+                raise QueueLostError("a statement got no answer")
+            self._proved_at = started_at
+            await asyncio.sleep(BEAT_S)
+
+    async def _beat(self, connector: QueueConnector, jobs: HeldJobs) -> None:
+        worker_ids = sorted(self._worker_ids)
+        await connector.execute_query_async(_BEAT, worker_ids=sorted(jobs.live_ids))
+        await self._attempts.hand_back_rest()
+        await self._recovery.tend(jobs, worker_ids=worker_ids)
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({waiting}, timeout=timeout_s)
+    waiting.cancel()
+
+
+_BEAT = "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = ANY(%(worker_ids)s::bigint[])"
