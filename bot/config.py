@@ -108,6 +108,7 @@ class Settings(BaseSettings):
     database_max_overflow: int = Field(10, ge=0, description="Connections beyond those, under load")
     database_pool_timeout_s: float = Field(30, gt=0, description="Seconds to wait for a connection")
     database_pool_recycle_s: float = Field(1800, gt=0, description="Seconds after which a connection is replaced")
+    database_timeout_s: float = Field(30, gt=0, description="Seconds after which a statement is given up")
     recollect_home: Path | None = Field(None, description="Where the embedded server keeps its data")
 
     openai_api_key: SecretStr | None = Field(None, description="Key for OpenAI or a compatible server")
@@ -115,7 +116,8 @@ class Settings(BaseSettings):
     openai_chat_model: str = Field("gpt-4.1-mini", description="Model that writes answers")
     openai_embedding_model: str = Field("text-embedding-3-small", description="Model that embeds")
     openai_embedding_dimensions: int = Field(1536, ge=1, le=3072, description="Length of its vectors")
-    openai_timeout_s: float = Field(60, gt=0, description="Seconds to wait for the model")
+    openai_timeout_s: float = Field(20, gt=0, description="Longest silence of the model before it is tried again")
+    model_wait_s: float = Field(60, ge=0, description="Longest wait of a question for a model that doesn't answer")
     chat_model: Literal["auto", "local", "openai"] = Field("auto", description="auto: openai when a key is set")
     embedding_model: Literal["auto", "local", "openai"] = Field("auto", description="auto: openai when a key is set")
 

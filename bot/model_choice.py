@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from bot.config import Settings
@@ -11,16 +13,23 @@ from bot.llm import ChatModel, Embedder
 from bot.llm.extractive import ExtractiveModel
 from bot.llm.local import LocalEmbedder
 from bot.repositories.channels import ChannelRepository
+from bot.values import Usage
 
 log = structlog.get_logger()
 
 
-async def choose_embedder(settings: Settings, sessions: Sessions, team_id: str) -> Embedder:
+OnUsage = Callable[[Usage], None]
+"""Told what each call of an embedding model cost, where its provider says so."""
+
+
+async def choose_embedder(
+    settings: Settings, sessions: Sessions, team_id: str, *, on_usage: OnUsage = lambda _: None
+) -> Embedder:
     """Return the model this workspace's vectors were made with; the settings' own where there are none yet.
 
     Raises InvalidSettings when the recorded model needs a key that isn't set.
     """
-    wanted = make_embedder(settings, openai=settings.embedding_is_openai)
+    wanted = make_embedder(settings, openai=settings.embedding_is_openai, on_usage=on_usage)
     async with sessions.tenant(team_id) as session:
         recorded = await ChannelRepository(session).get_active_model(team_id)
     if recorded is None or (recorded.name, recorded.dimensions) == (wanted.name, wanted.dimensions):
@@ -33,14 +42,15 @@ async def choose_embedder(settings: Settings, sessions: Sessions, team_id: str) 
         message = f"This workspace's documents were embedded with {recorded.name}: set OPENAI_API_KEY to read them."
         raise InvalidSettings("embedding model", user_message=message)
     update = {"openai_embedding_model": recorded.name, "openai_embedding_dimensions": recorded.dimensions}
-    return make_embedder(settings.model_copy(update=update), openai=True)
+    return make_embedder(settings.model_copy(update=update), openai=True, on_usage=on_usage)
 
 
-def make_embedder(settings: Settings, *, openai: bool) -> Embedder:
+def make_embedder(settings: Settings, *, openai: bool, on_usage: OnUsage = lambda _: None) -> Embedder:
     """Return the embedding model the settings ask for; nothing is loaded or called yet."""
     if not openai or settings.openai_api_key is None:
         return LocalEmbedder()
-    from bot.llm.openai import OpenAIEmbedder  # noqa: PLC0415  # a second of start-up and 60 MB, only for who uses it
+    # Imported here: a second of start-up and 60 MB, only for who uses it.
+    from bot.llm.openai_embeddings import OpenAIEmbedder  # noqa: PLC0415
 
     return OpenAIEmbedder(
         api_key=settings.openai_api_key.get_secret_value(),
@@ -48,6 +58,7 @@ def make_embedder(settings: Settings, *, openai: bool) -> Embedder:
         model=settings.openai_embedding_model,
         dimensions=settings.openai_embedding_dimensions,
         timeout_s=settings.openai_timeout_s,
+        on_usage=on_usage,
     )
 
 

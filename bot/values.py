@@ -294,11 +294,24 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one call of a chat model cost, in tokens, by the provider's word or a real tokenizer's."""
+    """What one call of a model cost, in tokens, by the provider's word or a real tokenizer's.
+
+    `stated` is False for an estimate of ours, and where no model was asked: that is nobody's bill.
+    """
 
     model: str
     prompt_tokens: int
     completion_tokens: int
+    stated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What a call cost, and for whom; recorded as often as need be, it counts once, by its id."""
+
+    usage: Usage
+    user_id: UUID | None = None
+    id: UUID = field(default_factory=new_id)
 
 
 @dataclass(frozen=True, slots=True)

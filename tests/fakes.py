@@ -94,8 +94,8 @@ class FakeOpenAI:
 
         self.script.extend([reply] * times)
 
-    def streams(self, *lines: str, cut: bool = False) -> None:
-        """Send these server-sent events for the next request; `cut` drops the connection after the last."""
+    def streams(self, *lines: str, cut: bool = False, stall: bool = False) -> None:
+        """Send these server-sent events for the next request; after the last, `cut` drops the connection, `stall` waits."""
 
         async def reply(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
             response = await _begin_stream(request)
@@ -103,6 +103,8 @@ class FakeOpenAI:
                 await response.write(f"data: {line}\n\n".encode())
             if cut and request.transport is not None:
                 request.transport.close()
+            if stall:
+                await self._over.wait()
             return response
 
         self.script.append(reply)

@@ -16,7 +16,8 @@ from bot.errors import InvalidSettings
 from bot.llm import Embedder
 from bot.llm.extractive import ExtractiveModel
 from bot.llm.local import LocalEmbedder
-from bot.llm.openai import OpenAIChat, OpenAIEmbedder
+from bot.llm.openai import OpenAIChat
+from bot.llm.openai_embeddings import OpenAIEmbedder
 from bot.model_choice import choose_embedder, make_chat, make_embedder
 from bot.repositories.channels import ChannelRepository
 from tests.conftest import OTHER_TEAM, TEAM

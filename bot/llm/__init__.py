@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from bot.values import Prompt, Usage, Vector
@@ -35,6 +35,9 @@ class Embedder(Protocol):
     async def embed_query(self, text: str) -> Vector:
         """Return the unit vector of a question, shape (dimensions,). Raises ModelUnavailable."""
 
+    async def problem(self) -> str | None:
+        """Return a sentence on what keeps the model from answering, None when all is well: within 4 s, 5 s old at most."""
+
     async def close(self) -> None:
         """Let go of threads and connections."""
 
@@ -53,12 +56,15 @@ class ChatModel(Protocol):
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens, by the model's tokenizer or the nearest real one."""
 
-    def stream(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
+    def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
         """Yield the answer's text in pieces, then its Usage, last and once.
 
         Sources are marked in the text as [1], [2] …, by the passages' order. No text at all means: not found.
-        Raises ModelUnavailable, also half-way through.
+        Raises ModelUnavailable, also half-way through; after the Usage, if what was spent is known by then.
         """
+
+    async def problem(self) -> str | None:
+        """Return a sentence on what keeps the model from answering, None when all is well: within 4 s, 5 s old at most."""
 
     async def close(self) -> None:
         """Let go of threads and connections."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -55,7 +55,7 @@ class ExtractiveModel:
         """Return the number of tokens by the embedder's tokenizer."""
         return self._embedder.count_tokens(text)
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
         """Yield the answer a sentence at a time, then its Usage: what was read and what was written.
 
         Nothing but the Usage when no sentence is sure enough. Raises ModelUnavailable when the embedder does.
@@ -82,6 +82,9 @@ class ExtractiveModel:
             for candidate, cosine in zip(likely, cosines, strict=True)
         ]
         return sorted(scored, key=lambda found: found.score, reverse=True)
+
+    async def problem(self) -> None:
+        """Return None: what could be wrong is the embedder's, which says so itself."""
 
     async def close(self) -> None:
         """Do nothing: the embedder belongs to whoever made it."""

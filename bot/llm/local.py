@@ -76,6 +76,9 @@ class LocalEmbedder:
         vector: Vector = (await self._run(lambda: self._model.encode([self._cut(text)])))[0]
         return vector
 
+    async def problem(self) -> None:
+        """Return None: what runs in this process is there."""
+
     async def close(self) -> None:
         """End the worker thread, after the batch it is at."""
         await asyncio.to_thread(self._worker.shutdown, cancel_futures=True)

@@ -1,36 +1,43 @@
-"""OpenAI, or any server that speaks its protocol. The only module that knows the SDK; its errors end here."""
+"""Answers by OpenAI, or by any server that speaks its protocol."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, cast
 
-import numpy as np
-import openai
-from openai import AsyncOpenAI
-
-from bot.errors import InvalidSettings, ModelUnavailable, RecollectError
+from bot.errors import ModelUnavailable
+from bot.llm.breaker import Breaker
+from bot.llm.openai_server import OpenAIServer
 from bot.text.prompt import NOT_FOUND, Message, build_messages
-from bot.text.tokens import count_tokens, cut
-from bot.values import Prompt, Usage, Vector
-
-DEFAULT_BASE_URL = "https://api.openai.com/v1"
-
-MAX_INPUTS = 2_048
-MAX_REQUEST_TOKENS = 300_000
-MAX_INPUT_TOKENS = 8_191
-"""Limits of one embeddings request and of one input, by OpenAI's API reference."""
+from bot.text.tokens import count_tokens
+from bot.values import Prompt, Usage
 
 MESSAGE_TOKENS = 3
 """What a chat message costs besides its content, by OpenAI's cookbook; the reply's head costs as much."""
 
 
+@dataclass(slots=True)
+class _Said:
+    """What has come of an answer: its text, how much of that was passed on, whether it ended, what it cost."""
+
+    text: str = ""
+    shown: int = 0
+    ended: bool = False
+    usage: Usage | None = None
+
+    def rest(self) -> str:
+        """Return what wasn't passed on yet, and take it as passed on."""
+        rest, self.shown = self.text[self.shown :], len(self.text)
+        return rest
+
+
 class OpenAIChat:
     """Chat completions, streamed.
 
-    `timeout_s` bounds the wait for each piece; the SDK itself tries again after 429, 5xx and lost connections,
-    `max_retries` times, as long as nothing has come.
+    `timeout_s` bounds the wait for each piece. A failure isn't tried again here: whoever can wait does it, and frees
+    its place meanwhile.
     """
 
     def __init__(
@@ -39,130 +46,77 @@ class OpenAIChat:
         api_key: str,
         model: str,
         base_url: str | None = None,
-        timeout_s: float = 60,
-        max_retries: int = 2,
+        timeout_s: float = 20,
+        max_retries: int = 0,
         prompt_budget: int = 12_000,
+        breaker: Breaker | None = None,
     ) -> None:
         self.name = model
         self.prompt_budget = prompt_budget
-        self._client = _client(api_key, base_url, timeout_s, max_retries)
+        self._server = OpenAIServer(
+            model,
+            setting="OPENAI_CHAT_MODEL",
+            api_key=api_key,
+            base_url=base_url,
+            timeout_s=timeout_s,
+            max_retries=max_retries,
+            breaker=breaker,
+        )
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens by the model's own encoding; an estimate for models of others."""
         return count_tokens(text, self.name)
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
-        """Yield the answer as it comes, then its Usage; by our count when the server states none.
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
+        """Yield the answer as it comes, then its Usage; by our count, and marked so, when the server states none.
 
         No text when the model says that the passages don't hold the answer. Raises ModelUnavailable, also half-way
-        through, and InvalidSettings when the key or the model's name is refused.
+        through (then after the Usage, if that was stated), InvalidSettings when the key or the model's name is
+        refused, InvalidRequest when this prompt is.
         """
         messages = build_messages(prompt, budget=self.prompt_budget, count_tokens=self.count_tokens)
-        usage: Usage | None = None
-        text, shown, finished = "", 0, False
-        with _translated(self.name, "OPENAI_CHAT_MODEL"):
-            chunks: Any = await self._client.chat.completions.create(
-                model=self.name,
-                messages=cast("Any", messages),  # the SDK wants one TypedDict per role
-                stream=True,
-                stream_options={"include_usage": True},
-            )
-            async with chunks:
-                async for chunk in chunks:
-                    piece, ends, stated = _read(chunk, self.name)
-                    text, finished, usage = text + piece, finished or ends, stated or usage
-                    if len(text) > shown and not _may_be_not_found(text):
-                        yield text[shown:]
-                        shown = len(text)
-        if not finished:
-            raise ModelUnavailable(f"{self.name}: the stream ended before the answer did")
-        if shown < len(text) and not _is_not_found(text):
-            yield text[shown:]
-        yield usage or self._counted(messages, text)
+        said = _Said()
+        try:
+            with self._server.call():
+                async with aclosing(self._read(messages, said)) as texts:
+                    async for text in texts:
+                        yield text
+        except ModelUnavailable:
+            if said.usage is not None:
+                yield said.usage
+            raise
+        yield said.usage or self._counted(messages, said.text)
+
+    async def problem(self) -> str | None:
+        """Return what keeps the model from answering; None when nothing is known to."""
+        return await self._server.problem()
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._server.close()
+
+    async def _read(self, messages: Sequence[Message], said: _Said) -> AsyncGenerator[str, None]:
+        """Yield the answer's text as far as it is certain to be one, noting in `said` all that comes."""
+        chunks: Any = await self._server.client.chat.completions.create(
+            model=self.name,
+            messages=cast("Any", messages),  # the SDK wants one TypedDict per role
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        async with chunks:
+            async for chunk in chunks:
+                piece, ends, stated = _read(chunk, self.name)
+                said.text, said.ended, said.usage = said.text + piece, said.ended or ends, stated or said.usage
+                if piece and not _may_be_not_found(said.text):
+                    yield said.rest()
+        if not said.ended:
+            raise ModelUnavailable(f"{self.name}: the stream ended before the answer did")
+        if said.shown < len(said.text) and not _is_not_found(said.text):
+            yield said.rest()
 
     def _counted(self, messages: Sequence[Message], text: str) -> Usage:
         asked = sum(self.count_tokens(message["content"]) + MESSAGE_TOKENS for message in messages) + MESSAGE_TOKENS
-        return Usage(self.name, prompt_tokens=asked, completion_tokens=self.count_tokens(text))
-
-
-class OpenAIEmbedder:
-    """Embeddings in requests within the API's limits, one after another."""
-
-    max_tokens = MAX_INPUT_TOKENS
-
-    def __init__(
-        self,
-        *,
-        api_key: str,
-        model: str,
-        dimensions: int,
-        base_url: str | None = None,
-        timeout_s: float = 60,
-        max_retries: int = 2,
-    ) -> None:
-        self.name = model
-        self.dimensions = dimensions
-        self._client = _client(api_key, base_url, timeout_s, max_retries)
-
-    def count_tokens(self, text: str) -> int:
-        """Return the number of tokens by cl100k_base, which OpenAI's embedding models use."""
-        return count_tokens(text, self.name)
-
-    async def embed(self, texts: Sequence[str]) -> Vector:
-        """Return one unit vector per text, in order, shape (n, dimensions). Text past the 8,191st token is not seen.
-
-        Raises ModelUnavailable, and InvalidSettings for a refused key or model and for vectors of another length.
-        """
-        inputs = [cut(text, self.name, max_tokens=self.max_tokens) or " " for text in texts]  # "" is refused
-        sizes = [self.count_tokens(text) for text in inputs]
-        batches = [await self._request(inputs[start:end]) for start, end in _batches(sizes)]
-        return np.concatenate([np.empty((0, self.dimensions), dtype=np.float32), *batches])
-
-    async def embed_query(self, text: str) -> Vector:
-        """Return the unit vector of a question, shape (dimensions,)."""
-        vector: Vector = (await self.embed([text]))[0]
-        return vector
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-    async def _request(self, inputs: Sequence[str]) -> Vector:
-        shortened = self.name.startswith("text-embedding-3")  # older and foreign models refuse to be asked
-        with _translated(self.name, "OPENAI_EMBEDDING_MODEL"):
-            response = await self._client.embeddings.create(
-                model=self.name, input=list(inputs), dimensions=self.dimensions if shortened else openai.omit
-            )
-            by_index = {item.index: item.embedding for item in response.data or ()}
-        if sorted(by_index) != list(range(len(inputs))):
-            raise ModelUnavailable(f"{self.name}: {len(by_index)} vectors for {len(inputs)} texts")
-        return self._unit([by_index[index] for index in range(len(inputs))])
-
-    def _unit(self, rows: Sequence[Sequence[float]]) -> Vector:
-        """Return the rows as unit vectors, shape (n, dimensions)."""
-        lengths = {len(row) for row in rows}
-        if lengths != {self.dimensions}:
-            raise InvalidSettings(
-                f"{self.name}: vectors of {sorted(lengths)} numbers instead of {self.dimensions}",
-                user_message=f"The embedding model {self.name} doesn't return {self.dimensions} numbers. "
-                "Please check OPENAI_EMBEDDING_DIMENSIONS.",
-            )
-        vectors: Vector = np.asarray(rows, dtype=np.float32)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not (np.isfinite(norms).all() and norms.all()):
-            raise ModelUnavailable(f"{self.name}: a vector without length")
-        unit: Vector = vectors / norms
-        return unit
-
-
-def _client(api_key: str, base_url: str | None, timeout_s: float, max_retries: int) -> AsyncOpenAI:
-    return AsyncOpenAI(
-        api_key=api_key, base_url=base_url or DEFAULT_BASE_URL, timeout=timeout_s, max_retries=max_retries
-    )
+        return Usage(self.name, prompt_tokens=asked, completion_tokens=self.count_tokens(text), stated=False)
 
 
 def _read(chunk: Any, model: str) -> tuple[str, bool, Usage | None]:
@@ -189,49 +143,3 @@ def _is_not_found(text: str) -> bool:
 
 def _bare(text: str) -> str:
     return text.lstrip(" \n\t\"'`*")
-
-
-def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of each run of texts that fits into one request; `sizes` are their tokens."""
-    start, tokens = 0, 0
-    for end, size in enumerate(sizes):
-        if end - start == MAX_INPUTS or tokens + size > MAX_REQUEST_TOKENS:
-            yield start, end
-            start, tokens = end, 0
-        tokens += size
-    if start < len(sizes):
-        yield start, len(sizes)
-
-
-@contextmanager
-def _translated(model: str, setting: str) -> Iterator[None]:
-    """Turn the SDK's errors, and what it lets through of malformed replies, into ours."""
-    try:
-        yield
-    except (openai.OpenAIError, ValueError) as error:
-        raise _error_from(error, model, setting) from error
-
-
-def _error_from(error: Exception, model: str, setting: str) -> RecollectError:
-    code = getattr(error, "code", None)
-    what = f"{model}: {type(error).__name__} (status {getattr(error, 'status_code', None)}, code {code})"
-    match error:
-        case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return InvalidSettings(
-                what, user_message="The language model refuses my key. Whoever runs me should check OPENAI_API_KEY."
-            )
-        case openai.NotFoundError():
-            return InvalidSettings(
-                what,
-                user_message=f"The language model {model} isn't known there. Whoever runs me should check {setting}.",
-            )
-        case openai.RateLimitError() if code == "insufficient_quota":
-            return ModelUnavailable(
-                what, user_message="The language model's credit is used up. Whoever runs me should look at its account."
-            )
-        case openai.RateLimitError():
-            return ModelUnavailable(
-                what, user_message="The language model is busy right now. Please try again in a minute."
-            )
-        case _:
-            return ModelUnavailable(what)

@@ -1,11 +1,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import numpy as np
 import pytest
 
-from bot.errors import InvalidSettings, ModelUnavailable
-from bot.llm.openai import MAX_REQUEST_TOKENS, OpenAIChat, OpenAIEmbedder, _batches
+from bot.errors import InvalidRequest, InvalidSettings, ModelUnavailable
+from bot.llm.breaker import Breaker
+from bot.llm.openai import OpenAIChat
 from bot.text.prompt import NOT_FOUND
 from bot.text.tokens import count_tokens
 from bot.values import Prompt, Role, Turn, Usage
@@ -31,15 +31,6 @@ async def chat(server: FakeOpenAI) -> AsyncIterator[OpenAIChat]:
     chat = OpenAIChat(api_key="sk-test", model="gpt-4.1-mini", base_url=server.base_url, timeout_s=5)
     yield chat
     await chat.close()
-
-
-@pytest.fixture
-async def embedder(server: FakeOpenAI) -> AsyncIterator[OpenAIEmbedder]:
-    embedder = OpenAIEmbedder(
-        api_key="sk-test", model="text-embedding-3-small", dimensions=8, base_url=server.base_url, timeout_s=5
-    )
-    yield embedder
-    await embedder.close()
 
 
 async def written(chat: OpenAIChat, prompt: Prompt = PROMPT) -> tuple[list[str], list[Usage]]:
@@ -99,30 +90,34 @@ async def test_tokens_are_counted_here_when_the_server_states_no_usage(chat: Ope
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_refusal_that_passes_is_tried_again_by_the_client(
-    chat: OpenAIChat, server: FakeOpenAI, status: int
-) -> None:
+async def test_a_refusal_is_left_to_who_can_wait(chat: OpenAIChat, server: FakeOpenAI, status: int) -> None:
     server.fails(status)
-
-    pieces, _ = await written(chat)
-
-    assert "".join(pieces) == "Nine o'clock. [1]"
-    assert len(server.requests) == 2
-
-
-@pytest.mark.parametrize("status", [400, 429, 500])
-async def test_a_lasting_refusal_makes_the_model_unavailable(chat: OpenAIChat, server: FakeOpenAI, status: int) -> None:
-    server.fails(status, times=3)
 
     with pytest.raises(ModelUnavailable) as raised:
         await written(chat)
 
+    assert len(server.requests) == 1
     assert "sk-test" not in str(raised.value)
     assert str(status) in str(raised.value)
+    assert raised.value.retry_after_s == 0.001
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_a_question_the_model_refuses_is_not_the_models_absence(
+    chat: OpenAIChat, server: FakeOpenAI, status: int
+) -> None:
+    server.fails(status, times=6)
+
+    for _ in range(6):
+        with pytest.raises(InvalidRequest) as raised:
+            await written(chat)
+
+    assert "other words" in raised.value.user_message
+    assert await chat.problem() is None
 
 
 async def test_credit_that_is_used_up_is_said_so(chat: OpenAIChat, server: FakeOpenAI) -> None:
-    server.fails(429, code="insufficient_quota", times=3)
+    server.fails(429, code="insufficient_quota")
 
     with pytest.raises(ModelUnavailable) as raised:
         await written(chat)
@@ -200,94 +195,6 @@ async def test_a_server_that_is_not_there_makes_the_model_unavailable() -> None:
     await chat.close()
 
 
-async def test_vectors_are_unit_length_and_in_the_order_of_the_texts(
-    embedder: OpenAIEmbedder, server: FakeOpenAI
-) -> None:
-    vectors = await embedder.embed(["one", "two", "three"])
-
-    assert vectors.shape == (3, 8)
-    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
-    assert np.allclose(vectors[1], await embedder.embed_query("two"))
-    assert server.requests[0]["dimensions"] == 8
-
-
-async def test_vectors_are_put_in_order_by_their_index(embedder: OpenAIEmbedder, server: FakeOpenAI) -> None:
-    server.embeds([[0, 2, 0, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0]], indices=[1, 0])
-
-    vectors = await embedder.embed(["first", "second"])
-
-    assert vectors[:, :2].tolist() == [[1, 0], [0, 1]]
-
-
-async def test_no_texts_make_no_request(embedder: OpenAIEmbedder, server: FakeOpenAI) -> None:
-    assert (await embedder.embed([])).shape == (0, 8)
-    assert server.requests == []
-
-
-async def test_many_texts_go_in_requests_of_at_most_2048(embedder: OpenAIEmbedder, server: FakeOpenAI) -> None:
-    vectors = await embedder.embed([f"text {n}" for n in range(2100)])
-
-    assert vectors.shape == (2100, 8)
-    assert [len(body["input"]) for body in server.requests] == [2048, 52]
-
-
-async def test_a_text_past_the_token_limit_is_cut_and_an_empty_one_filled(
-    embedder: OpenAIEmbedder, server: FakeOpenAI
-) -> None:
-    await embedder.embed(["word " * 9000, ""])
-
-    sent = server.requests[0]["input"]
-    assert count_tokens(sent[0], "text-embedding-3-small") == 8191
-    assert sent[1] == " "
-
-
-@pytest.mark.parametrize("sizes", [[], [1], [8191] * 100, [150_000, 150_000, 1], [1] * 5000])
-def test_requests_stay_within_both_limits_and_lose_nothing(sizes: list[int]) -> None:
-    runs = list(_batches(sizes))
-
-    assert [n for start, end in runs for n in range(start, end)] == list(range(len(sizes)))
-    assert all(sum(sizes[start:end]) <= MAX_REQUEST_TOKENS and 0 < end - start <= 2048 for start, end in runs)
-
-
-async def test_vectors_of_another_length_name_the_setting(embedder: OpenAIEmbedder, server: FakeOpenAI) -> None:
-    server.embeds([[1.0, 2.0, 3.0]])
-
-    with pytest.raises(InvalidSettings) as raised:
-        await embedder.embed(["text"])
-
-    assert "OPENAI_EMBEDDING_DIMENSIONS" in raised.value.user_message
-
-
-@pytest.mark.parametrize("vectors", [[], [[1.0] * 8] * 3, [[0.0] * 8] * 2])
-async def test_missing_surplus_and_empty_vectors_make_the_model_unavailable(
-    embedder: OpenAIEmbedder, server: FakeOpenAI, vectors: list[list[float]]
-) -> None:
-    server.embeds(vectors)
-
-    with pytest.raises(ModelUnavailable):
-        await embedder.embed(["one", "two"])
-
-
-async def test_an_embedding_refused_for_good_gives_nothing_for_a_part(
-    embedder: OpenAIEmbedder, server: FakeOpenAI
-) -> None:
-    server.embeds([[1.0] * 8] * 2048)
-    server.fails(500, times=3)
-
-    with pytest.raises(ModelUnavailable):
-        await embedder.embed(["text"] * 2050)
-
-
-async def test_other_models_are_not_asked_for_a_number_of_dimensions(server: FakeOpenAI) -> None:
-    embedder = OpenAIEmbedder(api_key="k", model="nomic-embed-text", dimensions=3, base_url=server.base_url)
-    server.embeds([[1.0, 0.0, 0.0]])
-
-    await embedder.embed(["text"])
-
-    assert "dimensions" not in server.requests[0]
-    await embedder.close()
-
-
 async def test_usage_is_read_when_it_comes_with_the_last_text(chat: OpenAIChat, server: FakeOpenAI) -> None:
     server.streams(
         chunk("Nine. [1]", finish_reason="stop"), usage_chunk(prompt_tokens=7, completion_tokens=3), "[DONE]"
@@ -296,3 +203,55 @@ async def test_usage_is_read_when_it_comes_with_the_last_text(chat: OpenAIChat, 
     _, usage = await written(chat)
 
     assert usage == [Usage("gpt-4.1-mini", 7, 3)]
+
+
+async def test_usage_stated_before_a_stream_breaks_is_passed_on(chat: OpenAIChat, server: FakeOpenAI) -> None:
+    server.streams(chunk("Nine o'clock"), usage_chunk(prompt_tokens=7, completion_tokens=3), cut=True)
+    stream = chat.stream(PROMPT)
+
+    assert [await anext(stream), await anext(stream)] == ["Nine o'clock", Usage("gpt-4.1-mini", 7, 3)]
+    with pytest.raises(ModelUnavailable):
+        await anext(stream)
+
+
+async def test_a_model_that_falls_silent_half_way_is_given_up(server: FakeOpenAI) -> None:
+    server.streams(chunk("Nine"), stall=True)
+    chat = OpenAIChat(api_key="k", model="m", base_url=server.base_url, timeout_s=0.2)
+
+    with pytest.raises(ModelUnavailable):
+        await asyncio.wait_for(written(chat), 5)
+
+    await chat.close()
+
+
+async def test_a_model_that_keeps_failing_is_left_alone_until_a_probe(server: FakeOpenAI) -> None:
+    breaker = Breaker("m", rest_s=0.3)
+    chat = OpenAIChat(api_key="k", model="m", base_url=server.base_url, breaker=breaker)
+    server.fails(500, times=5)
+
+    for _ in range(8):
+        with pytest.raises(ModelUnavailable):
+            await written(chat)
+    asked = len(server.requests)
+    await asyncio.sleep(0.3)
+    pieces, _ = await written(chat)
+
+    assert asked == 5, "the other three were refused here"
+    assert "".join(pieces) == "Nine o'clock. [1]"
+    await chat.close()
+
+
+async def test_who_stops_reading_leaves_the_probe_to_the_next(server: FakeOpenAI) -> None:
+    chat = OpenAIChat(api_key="k", model="m", base_url=server.base_url, breaker=Breaker("m", failures=1, rest_s=0.05))
+    server.fails(500)
+    with pytest.raises(ModelUnavailable):
+        await written(chat)
+    await asyncio.sleep(0.05)
+    stream = chat.stream(PROMPT)
+    await anext(stream)
+    await stream.aclose()
+
+    pieces, _ = await written(chat)
+
+    assert "".join(pieces) == "Nine o'clock. [1]"
+    await chat.close()
