@@ -28,6 +28,7 @@ START_INTERVAL_S = 1.0
 """A channel takes about one message a second (Slack's limit), so no more answers are begun for it."""
 
 LONGEST_OUTAGE_S = 24 * 60 * 60.0
+FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 _STRANGE_S = 5.0
 _SETTLE_POLL_S = 0.5
@@ -172,7 +173,7 @@ class Attempts:
         attempt, error_id = work.attempts + 1, _new_error_id()
         log.error("work.failed", error_id=error_id, attempt=attempt, exc_info=error)
         if attempt < queue.MAX_ATTEMPTS:
-            await self._put_back(work, min(_LONGEST_BACKOFF_S, 2.0 ** (attempt - 1)), is_failure=True)
+            await self._put_back(work, min(_LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (attempt - 1)), is_failure=True)
         await self._give_up(task, work, error_id)
 
     async def _give_up(self, task: Task, work: ClaimedWork, error_id: str) -> None:

@@ -75,7 +75,7 @@ class WorkRepository:
     async def hold(self, team_id: str, work_id: UUID, epoch: int) -> bool:
         """Keep a piece of work ours until the transaction ends; False when somebody else has taken it on since."""
         statement = text("""
-            SELECT FROM work WHERE team_id = :team AND id = :id AND epoch = :epoch AND state <> 'queued' FOR UPDATE
+            SELECT id FROM work WHERE team_id = :team AND id = :id AND epoch = :epoch AND state <> 'queued' FOR UPDATE
         """)
         parameters = {"team": team_id, "id": work_id, "epoch": epoch}
         return (await self._session.execute(statement, parameters)).first() is not None

@@ -1,5 +1,15 @@
-"""The services that jobs call, as their own tests have them."""
+"""The services that jobs call, as their own tests have them; and a queue that loses no time."""
 
+import pytest
+
+from bot.jobs import attempt, worker
 from tests.services.conftest import house, local_embedder
 
 __all__ = ["house", "local_embedder"]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a failed attempt be tried again soon, and the queue be looked after more often."""
+    monkeypatch.setattr(attempt, "FIRST_BACKOFF_S", 0.05)
+    monkeypatch.setattr(worker, "BEAT_S", 0.1)

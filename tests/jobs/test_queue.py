@@ -1,245 +1,135 @@
-"""Work is done in order, tried again when it fails, and taken up again after a crash."""
+"""Work is written with its job, in the caller's transaction, in an order that is fair and never turns around."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import replace
 
 import pytest
-from structlog.testing import capture_logs
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.engine import Sessions
-from bot.errors import DatabaseUnavailable
-from bot.jobs import queue as module
-from bot.jobs.queue import InProcessEngine, Queue, Task
-from bot.repositories.work import ClaimedWork, WorkRepository
-from tests.conftest import TEAM
-from tests.slack.acts import until, value, worked_off
-
-Run = Callable[[ClaimedWork], Awaitable[None]]
+from bot.errors import NotFound
+from bot.jobs.queue import Queue
+from bot.services.errands import answer_errand, index_errand, ingest_errand
+from bot.values import Errand, ModelId, Question
+from tests.conftest import OTHER_TEAM, TEAM
+from tests.jobs.acts import change, enqueue, errand, jobs, works
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a failed attempt be tried again at once."""
-    requeue = WorkRepository.requeue
+async def test_work_and_its_job_are_written_together(sessions: Sessions) -> None:
+    question = Question(TEAM, "C1", "U1", "2.0", "1.0", "")
 
-    async def at_once(self: WorkRepository, team_id: str, work_id: Any, epoch: int, delay_s: float) -> bool:
-        return await requeue(self, team_id, work_id, epoch, delay_s / 100)
+    async with sessions.tenant(TEAM) as session:
+        assert await Queue().enqueue(session, answer_errand(question))
 
-    monkeypatch.setattr(WorkRepository, "requeue", at_once)
-
-
-async def nothing(work: ClaimedWork, error_id: str) -> None:
-    return
-
-
-def task(run: Run, *, lock: Callable[[ClaimedWork], str] = lambda work: work.key, concurrency: int = 4) -> Task:
-    return Task(run, nothing, lock=lock, concurrency=concurrency)
+    (job,) = await jobs(sessions)
+    work = (await works(sessions))["C1:2.0"]
+    assert (job["queue_name"], job["task_name"]) == (f"{TEAM}/answer", "work")
+    assert job["lock"] == work["lock"] == f"{TEAM}:thread:C1:1.0"
+    assert job["args"] == {"team_id": TEAM, "work_id": str(work["id"])}, "ids alone: no text, no secret"
+    assert job["queueing_lock"] is None
+    assert work["state"] == "queued"
 
 
-@asynccontextmanager
-async def engine(sessions: Sessions, queue: Queue, tasks: Mapping[str, Task]) -> Any:
-    """Run an engine; what still runs at the end is cancelled at once, as by a crash."""
-    running = InProcessEngine(sessions, queue, tasks, team_id=TEAM, poll_s=0.05)
-    loop = asyncio.create_task(running.run())
-    yield running
-    loop.cancel()
-    await running.close(grace_s=0)
-
-
-async def enqueue(sessions: Sessions, queue: Queue, *keys: str, task: str = "count") -> None:
-    for key in keys:
+async def test_a_rollback_leaves_neither(sessions: Sessions) -> None:
+    async def change_ones_mind() -> None:
         async with sessions.tenant(TEAM) as session:
-            await queue.enqueue(session, task, key, {"team_id": TEAM, "channel_id": "C1", "thread_ts": key})
+            await Queue().enqueue(session, errand("a"))
+            raise NotFound("changed my mind")
+
+    with pytest.raises(NotFound):
+        await change_ones_mind()
+
+    assert await works(sessions) == {}
+    assert await jobs(sessions) == []
 
 
-async def states(sessions: Sessions) -> str:
-    return str(await value(sessions, "SELECT string_agg(state || epoch, ',' ORDER BY key) FROM work"))
-
-
-async def test_what_shares_a_lock_is_done_one_at_a_time_and_in_order(sessions: Sessions) -> None:
-    done: list[str] = []
-    at_once = 0
-
-    async def run(work: ClaimedWork) -> None:
-        nonlocal at_once
-        at_once += 1
-        assert at_once == 1
-        await asyncio.sleep(0.02)
-        at_once -= 1
-        done.append(work.key)
-
-    queue, keys = Queue(), [str(number) for number in range(9)]
-    await enqueue(sessions, queue, *keys)
-    async with engine(sessions, queue, {"count": task(run, lock=lambda _: "same")}):
-        await worked_off(sessions)
-
-    assert done == keys
-
-
-async def test_no_more_runs_at_once_than_the_task_allows(sessions: Sessions) -> None:
-    running, most = 0, 0
-
-    async def run(work: ClaimedWork) -> None:
-        nonlocal running, most
-        running += 1
-        most = max(most, running)
-        await asyncio.sleep(0.03)
-        running -= 1
-
-    queue = Queue()
-    await enqueue(sessions, queue, *"abcdefg")
-    async with engine(sessions, queue, {"count": task(run, concurrency=2)}):
-        await worked_off(sessions)
-
-    assert most == 2
-
-
-async def test_a_failure_is_tried_again_and_given_up_at_the_end(sessions: Sessions) -> None:
-    told: list[tuple[str, str]] = []
-
-    async def run(work: ClaimedWork) -> None:
-        if work.key == "bad" or work.epoch < 3:
-            raise RuntimeError("not yet")
-
-    async def give_up(work: ClaimedWork, error_id: str) -> None:
-        told.append((work.key, error_id))
-        raise OSError("nobody listens")
-
-    queue = Queue()
-    await enqueue(sessions, queue, "bad", "late")
-    with capture_logs() as logs:
-        async with engine(sessions, queue, {"count": Task(run, give_up, lock=lambda work: work.key)}):
-            await worked_off(sessions)
-
-    assert await states(sessions) == f"dead{module.MAX_ATTEMPTS},done3"
-    assert [key for key, _ in told] == ["bad"]
-    assert told[0][1] in {entry["error_id"] for entry in logs if entry["event"] == "work.failed"}
-
-
-async def test_what_a_crash_interrupted_is_done_by_the_next_process(sessions: Sessions) -> None:
-    begun = asyncio.Event()
-    done: list[int] = []
-
-    async def hang(work: ClaimedWork) -> None:
-        begun.set()
-        await asyncio.Event().wait()
-
-    async def run(work: ClaimedWork) -> None:
-        done.append(work.epoch)
-
-    await enqueue(sessions, Queue(), "one")
-    async with engine(sessions, Queue(), {"count": task(hang)}):
-        await begun.wait()
-    assert await states(sessions) == "running1"
-    async with engine(sessions, Queue(), {"count": task(run)}):
-        await worked_off(sessions)
-
-    assert done == [2]
-
-
-async def test_new_work_wakes_the_engine_once_it_is_committed(sessions: Sessions) -> None:
-    done = asyncio.Event()
-
-    async def run(work: ClaimedWork) -> None:
-        done.set()
-
-    queue = Queue()
-    running = InProcessEngine(sessions, queue, {"count": task(run)}, team_id=TEAM, poll_s=60)
-    loop = asyncio.create_task(running.run())
-    await asyncio.sleep(0.2)
-    async with sessions.tenant(TEAM) as session:
-        await queue.enqueue(session, "count", "one", {"team_id": TEAM})
-        await asyncio.sleep(0.1)
-        assert not done.is_set()
-    await asyncio.wait_for(done.wait(), 5)
-    loop.cancel()
-    await running.close()
-
-
-async def test_work_is_known_by_its_key(sessions: Sessions) -> None:
+async def test_known_work_gets_no_second_job(sessions: Sessions) -> None:
     queue = Queue()
     async with sessions.tenant(TEAM) as session:
-        assert await queue.enqueue(session, "count", "one", {"team_id": TEAM})
-        assert not await queue.enqueue(session, "count", "one", {"team_id": TEAM})
-        assert await queue.enqueue(session, "other", "one", {"team_id": TEAM})
+        assert await queue.enqueue(session, errand("one"))
+        assert not await queue.enqueue(session, errand("one"))
+        assert await queue.enqueue(session, errand("one", task="receipt"))
+
+    assert len(await jobs(sessions)) == 2
 
 
-@pytest.mark.parametrize("trouble", [DatabaseUnavailable("gone"), RuntimeError("something nobody foresaw")])
-async def test_a_database_in_trouble_does_not_end_the_engine(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, trouble: Exception
-) -> None:
-    claim, failures = WorkRepository.claim, 3
+async def test_two_messages_of_one_gesture_mean_one_piece_of_work(sessions: Sessions) -> None:
+    async with sessions.tenant(TEAM) as session:
+        assert await Queue().enqueue(session, replace(errand("1.0"), gesture="C1:abc"))
+        assert not await Queue().enqueue(session, replace(errand("2.0"), gesture="C1:abc"))
 
-    async def fail_first(self: WorkRepository, *args: Any, **named: Any) -> Any:
-        nonlocal failures
-        failures -= 1
-        if failures >= 0:
-            raise trouble
-        return await claim(self, *args, **named)
-
-    async def run(work: ClaimedWork) -> None:
-        return
-
-    monkeypatch.setattr(WorkRepository, "claim", fail_first)
-    queue = Queue()
-    await enqueue(sessions, queue, "one")
-    async with engine(sessions, queue, {"count": task(run)}):
-        await worked_off(sessions)
-
-    assert await states(sessions) == "done1"
+    assert list(await works(sessions)) == ["1.0"]
 
 
-async def test_work_that_ends_waits_for_the_database_to_say_so(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    finish, failures = WorkRepository.finish, 3
+async def test_answers_files_and_chores_have_pools_of_their_own(sessions: Sessions) -> None:
+    file = ingest_errand(TEAM, "F1", channel_id="C1", message_ts="1.0", thread_ts="1.0")
+    async with sessions.tenant(TEAM) as session:
+        for each in (errand("a"), file, index_errand(TEAM, ModelId(1))):
+            await Queue().enqueue(session, each)
 
-    async def fail_first(self: WorkRepository, *args: Any, **named: Any) -> bool:
-        nonlocal failures
-        failures -= 1
-        if failures >= 0:
-            raise DatabaseUnavailable("gone")
-        return await finish(self, *args, **named)
-
-    runs = 0
-
-    async def run(work: ClaimedWork) -> None:
-        nonlocal runs
-        runs += 1
-
-    monkeypatch.setattr(WorkRepository, "finish", fail_first)
-    queue = Queue()
-    await enqueue(sessions, queue, "one")
-    async with engine(sessions, queue, {"count": task(run)}):
-        await worked_off(sessions)
-
-    assert runs == 1
+    assert [job["queue_name"] for job in await jobs(sessions)] == [f"{TEAM}/{pool}" for pool in ("answer", "ingest", "chore")]
 
 
-async def test_closing_lets_running_work_finish(sessions: Sessions) -> None:
-    begun, finished = asyncio.Event(), False
+async def test_who_waits_for_many_answers_lets_others_go_first(sessions: Sessions) -> None:
+    await enqueue(sessions, *(f"flood {n}" for n in range(53)), asker="U1")
+    await enqueue(sessions, "mine", asker="U2")
 
-    async def run(work: ClaimedWork) -> None:
-        nonlocal finished
-        begun.set()
+    priorities = {job["key"]: job["priority"] for job in await jobs(sessions)}
+
+    assert priorities["mine"] == priorities["flood 0"] == 0
+    assert priorities["flood 3"] == -3
+    assert priorities["flood 51"] == priorities["flood 52"] == -50
+
+
+async def test_answered_questions_count_no_more(sessions: Sessions) -> None:
+    await enqueue(sessions, "a", "b", asker="U1")
+    await change(sessions, "UPDATE work SET state = 'done'")
+
+    await enqueue(sessions, "c", asker="U1")
+
+    assert (await works(sessions))["c"]["priority"] == 0
+
+
+async def test_no_question_overtakes_those_before_it_in_its_thread(sessions: Sessions) -> None:
+    await enqueue(sessions, "a", "b", "c", asker="U1")
+    await enqueue(sessions, "late", thread="C1:1.0", asker="U1")
+
+    await enqueue(sessions, "polite", thread="C1:1.0", asker="U2")
+
+    rows = await works(sessions)
+    assert (rows["late"]["priority"], rows["polite"]["priority"]) == (-3, -3)
+
+
+async def test_two_questions_written_at_once_are_ordered_by_who_was_first(sessions: Sessions) -> None:
+    first_has_written = asyncio.Event()
+
+    async def first(session: AsyncSession) -> None:
+        await Queue().enqueue(session, errand("first", thread="C1:1.0", asker="U1"))
+        first_has_written.set()
         await asyncio.sleep(0.2)
-        finished = True
 
-    queue = Queue()
-    await enqueue(sessions, queue, "one")
-    running = InProcessEngine(sessions, queue, {"count": task(run)}, team_id=TEAM, poll_s=0.05)
-    loop = asyncio.create_task(running.run())
-    await begun.wait()
-    loop.cancel()
-    await running.close(grace_s=5)
+    async def second(session: AsyncSession) -> None:
+        await first_has_written.wait()
+        await Queue().enqueue(session, errand("second", thread="C1:1.0", asker="U2"))
 
-    assert finished
-    await until(lambda: _is_done(sessions))
+    async def write(what: object) -> None:
+        async with sessions.tenant(TEAM) as session:
+            await what(session)  # type: ignore[operator]
+
+    await enqueue(sessions, *"abc", asker="U1")
+    await asyncio.gather(write(first), write(second))
+
+    rows = {job["key"]: job for job in await jobs(sessions)}
+    assert rows["first"]["id"] < rows["second"]["id"]
+    assert rows["first"]["priority"] == rows["second"]["priority"] == -3, "the second saw the first"
 
 
-async def _is_done(sessions: Sessions) -> bool:
-    return await states(sessions) == "done1"
+async def test_workspaces_have_queues_of_their_own(sessions: Sessions) -> None:
+    async with sessions.tenant(OTHER_TEAM) as session:
+        theirs = Errand("answer", OTHER_TEAM, "a", {"team_id": OTHER_TEAM}, lock=f"{OTHER_TEAM}:a")
+        await Queue().enqueue(session, theirs)
+    await enqueue(sessions, "a")
+
+    assert [job["queue_name"] for job in await jobs(sessions)] == [f"{TEAM}/answer"]
