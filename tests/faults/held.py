@@ -1,14 +1,15 @@
-"""A model that begins its answers and waits: whoever writes one can be caught in the middle of it."""
+"""A model that begins its answers and pauses: whoever writes one can be caught in the middle of it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-from tests.fakes import FakeOpenAI, chunk, usage_chunk
+from tests.fakes import FakeOpenAI, Reply, chunk, usage_chunk
 
 
 @dataclass(slots=True)
@@ -31,7 +32,18 @@ def hold(openai: FakeOpenAI, *texts: str) -> list[Held]:
     return answers
 
 
-def _reply(held: Held) -> Any:
+def write_slowly(openai: FakeOpenAI, text: str, *, pause_s: float) -> None:
+    """Say this in answer to everything from now on, with a pause half-way: so much of it is always being written."""
+
+    async def reply(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        held = Held(text)
+        asyncio.get_running_loop().call_later(pause_s, held.go.set)
+        return await _reply(held)(request, body)
+
+    openai.trouble = lambda path: reply if path.endswith("completions") else None
+
+
+def _reply(held: Held) -> Reply:
     async def reply(request: web.Request, _: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
@@ -39,17 +51,15 @@ def _reply(held: Held) -> Any:
         await _write(response, chunk(held.text[:middle]))
         held.begun.set()
         await held.go.wait()
-        for piece in (
-            chunk(held.text[middle:]),
-            chunk(None, finish_reason="stop"),
-            usage_chunk(prompt_tokens=9, completion_tokens=9),
-        ):
-            await _write(response, piece)
-        await response.write(b"data: [DONE]\n\n")
+        await _write(response, chunk(held.text[middle:]))
+        await _write(response, chunk(None, finish_reason="stop"))
+        await _write(response, usage_chunk(prompt_tokens=9, completion_tokens=9))
+        await _write(response, "[DONE]")
         return response
 
     return reply
 
 
 async def _write(response: web.StreamResponse, data: str) -> None:
-    await response.write(f"data: {data}\n\n".encode())
+    with contextlib.suppress(ConnectionError):  # who asked may be dead by now
+        await response.write(f"data: {data}\n\n".encode())

@@ -34,6 +34,8 @@ QUESTIONS = (
     "Where are lost keys handed in?",
     "What is the harbour master called?",
 )
+TRUE_WORDS = "Mooring a boat costs twelve euros a night, electricity included. [1]"
+"""What a model may say that answers everything alike: the handbook bears it out."""
 LIBRARY = "library"
 _LOOK_S = 0.25
 

@@ -5,10 +5,105 @@ A checker that can't fail is worthless: each mechanism here has a test whose fig
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
+from uuid import UUID
 
-MECHANISMS: dict[str, Callable[[], None]] = {}
+from sqlalchemy import text
+
+from bot.errors import DatabaseUnavailable
+from bot.jobs.attempt import Attempts
+from bot.jobs.recovery import Recovery
+from bot.repositories.work import ClaimedWork, WorkRepository
+from bot.slack.inbox import Inbox
+
+
+def _reaper() -> None:
+    """Let nobody take over the jobs of the dead."""
+    _replace(Recovery, "reap", _nothing)
+
+
+def _audit() -> None:
+    """Let nobody look whether what is said to be done here is done here."""
+    _replace(Recovery, "audit", _nothing)
+
+
+def _fence() -> None:
+    """Let everybody write who once held the work."""
+
+    async def hold(repository: WorkRepository, team_id: str, work_id: UUID, epoch: int) -> bool:
+        return True
+
+    async def finish(
+        repository: WorkRepository, team_id: str, work_id: UUID, epoch: int, state: str, *, error_id: str | None = None
+    ) -> bool:
+        statement = text("UPDATE work SET state = :state WHERE team_id = :team AND id = :id")
+        await repository._session.execute(statement, {"state": state, "team": team_id, "id": work_id})
+        return True
+
+    _replace(WorkRepository, "hold", hold)
+    _replace(WorkRepository, "finish", finish)
+
+
+def _patience() -> None:
+    """Let what meets an outage be dropped."""
+
+    async def run(attempts: Attempts, work_id: UUID) -> None:
+        with contextlib.suppress(DatabaseUnavailable):
+            work = await attempts._claim(work_id)
+            if work is not None:
+                await attempts._attempt(work)
+
+    async def drop(attempts: Attempts, work: ClaimedWork, error: Exception, **_: object) -> None:
+        return None
+
+    async def settle(attempts: Attempts, write: Callable[[WorkRepository], Coroutine[Any, Any, Any]]) -> Any:
+        async with attempts._sessions.tenant(attempts._team_id) as session:
+            return await write(WorkRepository(session))
+
+    _replace(Attempts, "run", run)
+    _replace(Attempts, "_wait_for", drop)
+    _replace(Attempts, "_settle", settle)
+
+
+def _store_before_ack() -> None:
+    """Acknowledge first, and store then."""
+    in_time = Inbox._in_time
+    stores: set[asyncio.Task[None]] = set()
+
+    async def later(inbox: Inbox, write: Coroutine[Any, Any, None]) -> None:
+        store = asyncio.create_task(_quietly(in_time(inbox, write)))
+        stores.add(store)
+        store.add_done_callback(stores.discard)
+
+    _replace(Inbox, "_in_time", later)
+
+
+def _replace(kind: type, name: str, by: Callable[..., object]) -> None:
+    """Put `by` in a method's place; AttributeError when there is no such method any more."""
+    getattr(kind, name)
+    setattr(kind, name, by)
+
+
+async def _quietly(write: Coroutine[Any, Any, None]) -> None:
+    with contextlib.suppress(DatabaseUnavailable):
+        await write
+
+
+async def _nothing(*_: object, **__: object) -> int:
+    return 0
+
+
+MECHANISMS: dict[str, Callable[[], None]] = {
+    "reaper": _reaper,
+    "audit": _audit,
+    "fence": _fence,
+    "patience": _patience,
+    "store_before_ack": _store_before_ack,
+}
 """What is switched off, by name: each replaces functions of the bot in this process."""
 
 

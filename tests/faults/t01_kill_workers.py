@@ -7,15 +7,20 @@ import time
 from dataclasses import dataclass
 
 from tests.faults.checker import Verdict, history_of, judge
-from tests.faults.load import Crowd
+from tests.faults.held import write_slowly
+from tests.faults.load import TRUE_WORDS, Crowd
 from tests.faults.processes import BotProcess
 from tests.faults.report import Figure, Result, Scale, result_of
-from tests.faults.world import World, open_world
+from tests.faults.world import World, open_world, written_by_openai
 
 NUMBER, TITLE = 1, "kill -9 of workers"
 SABOTAGES = {"reaper": "lost"}
 
 RECOVERY_S = 15
+
+
+PAUSE_S = 0.7
+"""What the model takes over an answer: some are always half-way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,9 @@ class Kill:
 async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
     size = SIZES[scale]
     async with open_world("t01", sabotage=sabotage) as world:
-        _, workers = await world.start_fleet(workers=size.workers, settings={"worker_stall_s": size.stall_s})
+        write_slowly(world.openai, TRUE_WORDS, pause_s=PAUSE_S)
+        settings = {"worker_stall_s": size.stall_s} | written_by_openai(world)
+        _, workers = await world.start_fleet(workers=size.workers, settings=settings)
         crowd = Crowd(world.slack, channels=size.channels, seed=seed)
         await crowd.share_handbook()
         asking = asyncio.create_task(crowd.ask(size.mentions, per_second=size.per_second))

@@ -6,15 +6,20 @@ import asyncio
 from dataclasses import dataclass
 
 from tests.faults.checker import Verdict, history_of, judge
-from tests.faults.load import Crowd
+from tests.faults.held import write_slowly
+from tests.faults.load import TRUE_WORDS, Crowd
 from tests.faults.report import Figure, Result, Scale, result_of
-from tests.faults.world import World, open_world
+from tests.faults.world import World, open_world, written_by_openai
 
 NUMBER, TITLE = 3, "PostgreSQL restarted at once (immediate)"
-SABOTAGES: dict[str, str] = {}
+SABOTAGES = {"patience": "lost"}
 
 RECOVERY_S = 10
 STALE_S = 60
+
+
+PAUSE_S = 0.7
+"""What the model takes over an answer: some are always half-way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,9 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
     size = SIZES[scale]
     async with open_world("t03", sabotage=sabotage) as world:
         world.slack.workspace.deliveries.retry_delays_s = (0.0, 5.0, 20.0)
-        intake, workers = await world.start_fleet(workers=size.workers, settings={"worker_stall_s": size.stall_s})
+        write_slowly(world.openai, TRUE_WORDS, pause_s=PAUSE_S)
+        settings = {"worker_stall_s": size.stall_s} | written_by_openai(world)
+        intake, workers = await world.start_fleet(workers=size.workers, settings=settings)
         crowd = Crowd(world.slack, channels=size.channels, seed=seed)
         await crowd.share_handbook()
         count = int((size.restarts + 1) * size.every_s * size.per_second)

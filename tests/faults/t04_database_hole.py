@@ -8,15 +8,20 @@ from dataclasses import dataclass
 
 from bot.playground.local import LocalSlack
 from tests.faults.checker import history_of, judge
-from tests.faults.load import Crowd
+from tests.faults.held import write_slowly
+from tests.faults.load import TRUE_WORDS, Crowd
 from tests.faults.processes import BotProcess
 from tests.faults.report import Figure, Result, Scale, result_of
-from tests.faults.world import World, open_world
+from tests.faults.world import World, open_world, written_by_openai
 
 NUMBER, TITLE = 4, "database black-holed"
 SABOTAGES = {"store_before_ack": "without_row"}
 
 RED_S, GROWTH_MIB, RECOVERY_S = 10, 50, 45
+
+
+PAUSE_S = 0.7
+"""What the model takes over an answer: some are always half-way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,9 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
     size = SIZES[scale]
     async with open_world("t04", sabotage=sabotage) as world:
         world.slack.workspace.deliveries.retry_delays_s = size.retries_s
-        intake, workers = await world.start_fleet(workers=1, settings={"worker_stall_s": size.stall_s})
+        write_slowly(world.openai, TRUE_WORDS, pause_s=PAUSE_S)
+        settings = {"worker_stall_s": size.stall_s} | written_by_openai(world)
+        intake, workers = await world.start_fleet(workers=1, settings=settings)
         processes = (intake, *workers)
         crowd = Crowd(world.slack, channels=size.channels, seed=seed)
         await crowd.share_handbook()
