@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
+from bot.db.guard import PING_TIMEOUT_S, guard, server_settings
 from bot.db.types import register_codecs
 from bot.errors import DatabaseUnavailable, InvalidSettings
 
@@ -27,16 +28,27 @@ _REACH_SCHEMAS = f"""
         '{_QUEUE_SCHEMA}'], NULL), ', '), false)
 """
 
-_OUTAGES = ("08", "53", "57P")
-"""SQLSTATEs that pass: connection lost, no resources (connections, memory, disk), starting up or shutting down."""
+_OUTAGES = ("08", "25P03", "53", "57")
+"""SQLSTATEs that pass: connection lost, cut for idling in a transaction, no resources (connections, memory, disk),
+timed out, starting up or shutting down."""
+
+_CONNECT_TIMEOUT_S = 5.0
+_PLANS = {"plan_cache_mode": "force_custom_plan", "jit": "off"}
+"""Custom plans only: a generic plan ignores how many channels a search may read."""
 
 
 def build_engine(
-    url: str, *, pool_size: int = 20, max_overflow: int = 10, pool_timeout_s: float = 30, pool_recycle_s: float = 1800
+    url: str,
+    *,
+    pool_size: int = 20,
+    max_overflow: int = 10,
+    pool_timeout_s: float = 30,
+    pool_recycle_s: float = 1800,
+    timeout_s: float = 30,
 ) -> AsyncEngine:
     """Return an engine whose connections speak binary vectors; nothing is connected yet.
 
-    Custom plans only: a generic plan ignores how many channels a search may read.
+    A statement that takes longer than `timeout_s` ends with its connection. Close it by `guard.close_engine`.
     """
     engine = create_async_engine(
         url,
@@ -44,10 +56,14 @@ def build_engine(
         max_overflow=max_overflow,
         pool_timeout=pool_timeout_s,
         pool_recycle=int(pool_recycle_s),
-        pool_pre_ping=True,
-        connect_args={"timeout": 10, "server_settings": {"plan_cache_mode": "force_custom_plan", "jit": "off"}},
+        connect_args={
+            "timeout": min(_CONNECT_TIMEOUT_S, timeout_s),
+            "command_timeout": timeout_s,
+            "server_settings": {**_PLANS, **server_settings(timeout_s)},
+        },
     )
     event.listen(engine.sync_engine, "connect", lambda connection, _: connection.run_async(_prepare))
+    guard(engine, ping_timeout_s=min(PING_TIMEOUT_S, timeout_s))
     return engine
 
 
@@ -91,5 +107,6 @@ class Sessions:
     async def _enter(session: AsyncSession, team_id: str) -> None:
         try:
             await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team_id})
-        except OSError as error:  # nobody listens; inside the block an OSError would be the caller's own
+        except (OSError, InvalidRequestError) as error:  # nobody listens, or new connections die at once as well;
+            # inside the block an OSError would be the caller's own
             raise DatabaseUnavailable(f"database: {type(error).__name__}") from error

@@ -11,6 +11,7 @@ from bot.config import Settings
 from bot.db import migrate
 from bot.db.embedded import default_home, start_embedded
 from bot.db.engine import Sessions, build_engine
+from bot.db.guard import close_engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ async def open_storage(settings: Settings) -> AsyncIterator[Storage]:
             max_overflow=settings.database_max_overflow,
             pool_timeout_s=settings.database_pool_timeout_s,
             pool_recycle_s=settings.database_pool_recycle_s,
+            timeout_s=settings.database_timeout_s,
         )
-        stack.push_async_callback(engine.dispose)
+        stack.push_async_callback(close_engine, engine)
         yield Storage(Sessions(engine), server.owner_url, server.bot_url)
