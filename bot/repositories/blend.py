@@ -24,8 +24,10 @@ MAX_QUERY_TERMS = 1_000
 READABLE = """
     SELECT s.document_id FROM document_shares s
      WHERE s.team_id = :team AND s.channel_id = ANY(CAST(:channels AS text[]))
-       AND (CAST(:documents AS uuid[]) IS NULL OR s.document_id = ANY(CAST(:documents AS uuid[])))"""
-"""Chooses the documents that an audience may read."""
+       AND (CAST(:documents AS uuid[]) IS NULL OR s.document_id = ANY(CAST(:documents AS uuid[])))
+       AND s.document_id NOT IN (
+           SELECT id FROM documents WHERE team_id = :team AND status IN ('processing', 'error'))"""
+"""Chooses the documents that an audience may read: whole ones. Those that aren't are few, and listed by an index."""
 
 VISIBLE = f"""
     (SELECT DISTINCT document_id FROM ({READABLE} OFFSET 0) AS readable OFFSET 0) AS r
@@ -46,7 +48,7 @@ PASSAGE_SOURCES = """
     JOIN LATERAL (
         SELECT * FROM document_chunks WHERE team_id = :team AND id = found.chunk_id OFFSET 0) c ON true
     JOIN LATERAL (
-        SELECT filename FROM documents WHERE team_id = :team AND id = c.document_id OFFSET 0) d ON true
+        SELECT filename FROM documents WHERE team_id = :team AND id = c.document_id AND status = 'ready' OFFSET 0) d ON true
     JOIN LATERAL (
         SELECT channel_id, message_ts, thread_ts FROM document_shares
          WHERE team_id = :team AND document_id = c.document_id AND channel_id = ANY(CAST(:channels AS text[]))

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.models import DocumentChunk, DocumentShare
 from bot.db.types import pack_halfvec, pack_sparsevecs
-from bot.errors import NotFound
 from bot.repositories.blend import (
     PASSAGE,
     PASSAGE_SOURCES,
@@ -48,13 +47,10 @@ class PassageRepository:
         language: str | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> int:
-        """Store a document's chunks in place of those it had; return how many there are.
+        """Store chunks of a document that is held (ReadingRepository.hold); return how many.
 
-        Raises NotFound when the document was deleted meanwhile. Counting their terms is a step of its own
-        (StatisticsRepository.add), best left to the end of the transaction.
+        Counting their terms is a step of its own (StatisticsRepository.add), best left to the end of the transaction.
         """
-        await self._hold(team_id, document_id)
-        await self._delete_chunks(team_id, document_id)
         shared = {
             "team": team_id,
             "document": document_id,
@@ -68,6 +64,15 @@ class PassageRepository:
             await self._session.execute(_INSERT_CHUNKS, {**shared, **_chunk_columns(ids, batch)})
             await self._session.execute(_INSERT_VECTORS, {**shared, **_vector_columns(ids, batch)})
         return len(chunks)
+
+    async def delete(self, team_id: str, document_id: UUID) -> None:
+        """Delete the chunks of a document that is held, their terms leaving the statistics.
+
+        Store others in a later transaction: each counts terms once, in their order, or two could wait for each other.
+        """
+        parameters = {"team": team_id, "document": document_id}
+        await subtract_statistics(self._session, "e.document_id = :document", parameters)
+        await self._session.execute(_DELETE, parameters)
 
     async def search(
         self,
@@ -175,19 +180,6 @@ class PassageRepository:
         rows = (await self._session.execute(_LIST_PASSAGES, parameters)).mappings()
         return [passage_from(row) for row in rows]
 
-    async def _hold(self, team_id: str, document_id: UUID) -> None:
-        """Keep the document as it is until the transaction ends: nobody deletes it, or stores its chunks, meanwhile."""
-        if (await self._session.execute(_HOLD, {"team": team_id, "document": document_id})).one_or_none() is None:
-            raise NotFound(f"document {document_id} is gone", user_message="This document was deleted.")
-
-    async def _delete_chunks(self, team_id: str, document_id: UUID) -> None:
-        parameters = {"team": team_id, "document": document_id}
-        if not await self._session.scalar(_HAS_CHUNKS, parameters):
-            return
-        await subtract_statistics(self._session, "e.document_id = :document", parameters)
-        statement = text("DELETE FROM document_chunks WHERE team_id = :team AND document_id = :document")
-        await self._session.execute(statement, parameters)
-
 
 def _batches(chunks: Sequence[IndexedChunk]) -> Iterator[Sequence[IndexedChunk]]:
     return (chunks[start : start + BATCH] for start in range(0, len(chunks), BATCH))
@@ -246,15 +238,7 @@ _INSERT_VECTORS = text("""
            AS t (chunk_id, embedding, lexical)
 """)
 
-# The engine asks for a fresh plan each time, for searches' sake; the checks of foreign keys, four a row, would each be
-# planned anew too, and take thrice as long.
-_HOLD = text("""
-    SELECT set_config('plan_cache_mode', 'auto', true)
-      FROM documents WHERE team_id = :team AND id = :document FOR NO KEY UPDATE
-""")
-
-# Not asked together with the above: a statement that waited for the row still sees what was there before it waited.
-_HAS_CHUNKS = text("SELECT EXISTS (SELECT 1 FROM document_chunks WHERE team_id = :team AND document_id = :document)")
+_DELETE = text("DELETE FROM document_chunks WHERE team_id = :team AND document_id = :document")
 
 _LIST_PASSAGES = text(f"""
     SELECT {PASSAGE}

@@ -15,13 +15,17 @@ from bot.values import DocumentStatus, Share, new_id
 
 @dataclass(frozen=True, slots=True)
 class RecordedDocument:
-    """What became of bytes that were shared. `created` is False when the workspace had them already."""
+    """What became of bytes that were shared. `created` is False when the workspace had them already.
+
+    `stored` counts the chunks that are stored, all of them or a former attempt's part.
+    """
 
     id: UUID
     created: bool
     status: DocumentStatus
     version: int
     error: str | None = None
+    stored: int = 0
 
 
 async def get_or_insert(session: AsyncSession, values: Mapping[str, Any]) -> tuple[UUID, bool]:
@@ -62,7 +66,7 @@ async def raise_version(
     """Give a document at least this version; return how it stands."""
     parameters = {"team": team_id, "id": document_id, "version": version}
     row = (await session.execute(_RAISE_VERSION, parameters)).one()
-    return RecordedDocument(document_id, created, DocumentStatus(row.status), row.version, row.error)
+    return RecordedDocument(document_id, created, DocumentStatus(row.status), row.version, row.error, row.chunks_stored)
 
 
 _INSERT = text("""
@@ -75,7 +79,7 @@ _HOLD = text("SELECT id FROM documents WHERE team_id = :team AND sha256 = :sha25
 
 _RAISE_VERSION = text("""
     UPDATE documents SET version = greatest(version, :version) WHERE team_id = :team AND id = :id
-    RETURNING status, version, error
+    RETURNING status, version, error, chunks_stored
 """)
 
 _REPLACED = text("""

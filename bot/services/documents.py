@@ -18,8 +18,9 @@ from bot.repositories.users import UserRepository
 from bot.repositories.work import WorkRepository
 from bot.services.audience import AudienceService
 from bot.services.errands import reread_errand
-from bot.services.ingest import IngestService, Progress, Upload
-from bot.services.ports import Enqueue, FileSource
+from bot.services.ingest import IngestService, Upload
+from bot.services.ports import Claim, Enqueue, FileSource, Unclaimed
+from bot.services.storing import Progress
 from bot.values import Audience, DocumentStatus, IngestOutcome, Share, SharedFile
 
 log = structlog.get_logger()
@@ -69,10 +70,10 @@ class DocumentService:
         self._enqueue = enqueue
         self._max_file_bytes = max_file_bytes
 
-    async def ingest_shared(self, file: SharedFile) -> IngestOutcome | None:
+    async def ingest_shared(self, file: SharedFile, *, claim: Claim) -> IngestOutcome | None:
         """Read a file shared in Slack; None when it was deleted meanwhile.
 
-        Raises ServiceUnavailable when Slack, the model or the database doesn't answer: try again later.
+        Raises Superseded when the claim is lost, and ServiceUnavailable when Slack, the model or the database doesn't answer: try again later.
         """
         person = await self._audiences.person(file.team_id, file.user_id)
         await self._audiences.refresh(file.team_id, [file.channel_id])
@@ -85,8 +86,10 @@ class DocumentService:
             data = await self._files.fetch(file, max_bytes=self._max_file_bytes)
         except UnreadableFile as error:
             log.info("document.rejected", file_id=file.file_id, reason=str(error))
-            return await self._ingest.reject(Upload(file.team_id, file.filename, b"", share), error.user_message)
-        return await self._ingest.ingest(Upload(file.team_id, file.filename, data, share))
+            return await self._ingest.reject(
+                Upload(file.team_id, file.filename, b"", share), error.user_message, claim=claim
+            )
+        return await self._ingest.ingest(Upload(file.team_id, file.filename, data, share), claim=claim)
 
     async def ingest_upload(
         self,
@@ -106,7 +109,7 @@ class DocumentService:
             elif await channels.get(team_id, channel_id) is None:
                 raise NotFound(channel_id, user_message=f"I don't know a channel {channel_id}.")
         upload = Upload(team_id, filename, data, Share(channel_id, user_id))
-        return await self._ingest.ingest(upload, progress=progress)
+        return await self._ingest.ingest(upload, claim=Unclaimed(), progress=progress)
 
     async def list_page(
         self, audience: Audience, *, status: DocumentStatus | None = None, after: UUID | None = None, limit: int = 10
@@ -165,7 +168,7 @@ class DocumentService:
         async with self._sessions.tenant(file.team_id) as session:
             uploader_id = await UserRepository(session).record_person(file.team_id, person)
         share = Share(file.channel_id, uploader_id, file.file_id, file.message_ts, file.thread_ts)
-        await self._ingest.reject(Upload(file.team_id, file.filename, b"", share), reason)
+        await self._ingest.reject(Upload(file.team_id, file.filename, b"", share), reason, claim=Unclaimed())
 
     async def unfinished(self, team_id: str, *, channel_id: str, thread_ts: str) -> int:
         """Return how many of a thread's files are still to be read."""

@@ -17,6 +17,7 @@ from bot.db.engine import Sessions
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.documents import DocumentRepository, RecordedDocument
 from bot.repositories.passages import PassageRepository
+from bot.repositories.readings import ReadingRepository
 from bot.repositories.statistics import StatisticsRepository
 from bot.repositories.users import UserRepository
 from bot.text.lexical import document_weights
@@ -25,7 +26,6 @@ from bot.values import (
     Channel,
     ChannelKind,
     Chunk,
-    DocumentStatus,
     IndexedChunk,
     Person,
     Question,
@@ -137,8 +137,12 @@ async def store_texts(
     chunks = indexed(texts, vectors=vectors)
     dimensions = len(chunks[0].embedding) if chunks else DIMENSIONS
     model = await ChannelRepository(session).record_embedding_model(team_id, MODEL, dimensions)
+    await ReadingRepository(session).hold(team_id, recorded.id)
     await PassageRepository(session).store(team_id, recorded.id, model, chunks)
-    await DocumentRepository(session).set_status(team_id, recorded.id, DocumentStatus.READY)
+    count = len(chunks)
+    await ReadingRepository(session).move(
+        team_id, recorded.id, stored=count, total=count, mark="test", file_type="application/pdf"
+    )
     await StatisticsRepository(session).add(team_id, chunks)
     return recorded.id
 

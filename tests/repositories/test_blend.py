@@ -13,10 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from bot.db.engine import Sessions
 from bot.repositories.blend import SEARCH, search_parameters
 from bot.repositories.channels import ChannelRepository
+from bot.repositories.documents import DocumentRepository
 from bot.repositories.passages import PassageRepository
 from bot.repositories.statistics import StatisticsRepository
 from bot.text.lexical import K1, document_weights, hash_term, query_terms, stem
-from bot.values import Audience, ModelId, Passage, SearchResult, Vector
+from bot.values import Audience, DocumentStatus, ModelId, Passage, SearchResult, Vector
 from tests.conftest import OTHER_TEAM, TEAM, Database, execute
 from tests.repositories.builders import (
     audience,
@@ -261,6 +262,7 @@ async def test_vectors_of_another_model_are_never_compared(sessions: Sessions) -
         await PassageRepository(session).store(
             TEAM, document, other, indexed(["We open at ten."], vectors=[unit(1, 24)])
         )
+        await DocumentRepository(session).set_status(TEAM, document, DocumentStatus.READY)
 
         by_first = await search(session, "open", unit(1), audience("C1"), floor=-1)
         by_other = await search(session, "open", unit(1, 24), audience("C1"), model=other, floor=-1)

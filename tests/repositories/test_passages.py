@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.db.engine import Sessions
-from bot.errors import NotFound
 from bot.repositories.channels import ChannelRepository
-from bot.repositories.documents import DocumentRepository
 from bot.repositories.passages import PassageRepository
 from bot.values import Chunk, IndexedChunk, ModelId, new_id
 from tests.conftest import OTHER_TEAM, TEAM
@@ -19,7 +17,6 @@ from tests.repositories.builders import (
     audience,
     counted_statements,
     indexed,
-    overlap,
     record_user,
     share_bytes,
     store_texts,
@@ -82,56 +79,34 @@ async def test_a_large_document_is_stored_in_few_statements(sessions: Sessions, 
         count = await session.scalar(text("SELECT count(*) FROM chunk_embeddings"))
 
     assert stored == count == 1_100
-    assert len(statements) == 2 + 2 * 3
+    assert len(statements) == 2 * 3
 
 
-async def test_chunks_stored_again_take_the_place_of_the_former(sessions: Sessions) -> None:
+async def test_chunks_are_stored_after_those_there(sessions: Sessions) -> None:
+    chunks = indexed(TEXTS)
     async with sessions.tenant(TEAM) as session:
-        document = await store_texts(session, TEXTS)
-        await PassageRepository(session).store(TEAM, document, ModelId(1), indexed(["New words."]))
+        document = await store_texts(session, TEXTS[:2])
+        await PassageRepository(session).store(TEAM, document, ModelId(1), chunks[2:])
 
         rows = await PassageRepository(session).list_chunks(TEAM, document, audience=audience("C1"))
-        vectors = await session.scalar(text("SELECT count(*) FROM chunk_embeddings"))
-    assert [row.content for row in rows] == ["New words."]
-    assert vectors == 1
-
-
-async def test_a_document_stored_by_two_transactions_at_once_has_the_chunks_of_one(sessions: Sessions) -> None:
-    async with sessions.tenant(TEAM) as session:
-        recorded = await share_bytes(session, user=await record_user(session))
-        model = await ChannelRepository(session).record_embedding_model(TEAM, MODEL, DIMENSIONS)
-
-    async def store(session: AsyncSession) -> int:
-        return await PassageRepository(session).store(TEAM, recorded.id, model, indexed(TEXTS))
-
-    await overlap(sessions, store, store)
-
-    async with sessions.tenant(TEAM) as session:
-        rows = await PassageRepository(session).list_chunks(TEAM, recorded.id, audience=audience("C1"))
     assert [row.content for row in rows] == TEXTS
+    assert sorted(row.id for row in rows) == [row.id for row in rows]
 
 
-async def test_chunks_of_a_deleted_document_are_refused(sessions: Sessions) -> None:
+async def test_deleted_chunks_take_vectors_and_counted_terms_along(sessions: Sessions) -> None:
     async with sessions.tenant(TEAM) as session:
         document = await store_texts(session, TEXTS)
+        await PassageRepository(session).delete(TEAM, document)
 
-    async def delete(session: AsyncSession) -> int:
-        return await DocumentRepository(session).delete(TEAM, document)
-
-    async def store(session: AsyncSession) -> int:
-        return await PassageRepository(session).store(TEAM, document, ModelId(1), indexed(TEXTS))
-
-    with pytest.raises(NotFound):
-        await overlap(sessions, delete, store)
-
-    async with sessions.tenant(TEAM) as session:
         assert await session.scalar(text("SELECT count(*) FROM document_chunks")) == 0
+        assert await session.scalar(text("SELECT count(*) FROM chunk_embeddings")) == 0
+        assert await session.scalar(text("SELECT max(chunk_count) FROM term_statistics")) == 0
 
 
 async def test_a_store_that_fails_half_way_leaves_nothing(sessions: Sessions) -> None:
     async with sessions.tenant(TEAM) as session:
         document = await store_texts(session, TEXTS)
-    too_long = indexed(["new", "newer"], vectors=[unit(1), unit(1, 8_000)])
+    too_long = indexed([*TEXTS, "new", "newer"], vectors=[*[unit(1)] * 4, unit(1, 8_000)])[3:]
 
     with pytest.raises(DBAPIError, match="too big"):
         async with sessions.tenant(TEAM) as session:
@@ -219,5 +194,3 @@ async def test_another_workspace_reads_no_passage(sessions: Sessions) -> None:
             assert await passages.list_chunks(team, document, audience=seen) == []
             assert await passages.list_passages(team, ids, audience=seen) == []
             assert await passages.count_visible(team, audience=seen, model_id=ModelId(1), cap=9) == 0
-        with pytest.raises(NotFound):
-            await passages.store(OTHER_TEAM, document, ModelId(1), indexed(TEXTS))

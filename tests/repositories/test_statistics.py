@@ -55,6 +55,7 @@ async def test_a_deleted_document_is_taken_out_of_the_counts(sessions: Sessions)
 async def test_a_replaced_document_is_counted_by_its_new_chunks(sessions: Sessions) -> None:
     async with sessions.tenant(TEAM) as session:
         document = await store_texts(session, TEXTS)
+        await PassageRepository(session).delete(TEAM, document)
         chunks = indexed(["Closed on Monday."])
         await PassageRepository(session).store(TEAM, document, ModelId(1), chunks)
         await StatisticsRepository(session).add(TEAM, chunks)

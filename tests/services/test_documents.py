@@ -11,7 +11,9 @@ from bot.errors import Forbidden, InvalidRequest, ModelUnavailable, NotFound, Se
 from bot.repositories.channels import personal_channel_id
 from bot.repositories.documents import DocumentRepository
 from bot.services.documents import DocumentView
-from bot.values import Audience, DocumentStatus
+from bot.services.errands import answer_errand, ingest_errand
+from bot.services.ports import Unclaimed
+from bot.values import Audience, DocumentStatus, Question
 from tests.conftest import TEAM
 from tests.services.conftest import House
 from tests.services.stand_ins import HANDBOOK, KnownFiles, shared_file
@@ -252,7 +254,7 @@ async def test_a_file_that_cannot_be_fetched_says_why(house: House) -> None:
     reason = "This file lives outside Slack, where I can't read it."
     file = house.files.add(shared_file(), UnreadableFile("external", user_message=reason))
 
-    outcome = await house.documents.ingest_shared(file)
+    outcome = await house.documents.ingest_shared(file, claim=Unclaimed())
 
     assert outcome is not None
     assert (outcome.status, outcome.error) == (DocumentStatus.ERROR, reason)
@@ -264,7 +266,7 @@ async def test_when_slack_does_not_answer_nothing_is_stored(house: House) -> Non
     file = house.files.add(shared_file(), ServiceUnavailable("Slack is down"))
 
     with pytest.raises(ServiceUnavailable):
-        await house.documents.ingest_shared(file)
+        await house.documents.ingest_shared(file, claim=Unclaimed())
 
     assert await rows(house, "SELECT 1 FROM documents") == []
 
@@ -274,7 +276,7 @@ async def test_a_file_deleted_before_it_was_read_is_not_read(house: House) -> No
     await house.documents.forget_file(TEAM, "F1")
     house.files.on_fetch = lambda: pytest.fail("it was fetched")
 
-    assert await house.documents.ingest_shared(file) is None
+    assert await house.documents.ingest_shared(file, claim=Unclaimed()) is None
     assert await rows(house, "SELECT 1 FROM documents") == []
 
 
@@ -289,7 +291,7 @@ async def test_a_file_deleted_while_it_is_fetched_leaves_nothing(house: House) -
     house.documents._files = DeletedMeanwhile()
 
     with pytest.raises(NotFound):
-        await house.documents.ingest_shared(file)
+        await house.documents.ingest_shared(file, claim=Unclaimed())
 
     assert await rows(house, "SELECT 1 FROM documents") == []
 
@@ -317,7 +319,7 @@ async def test_a_file_given_up_is_shown_with_its_reason_once(house: House) -> No
     house.embedder.fails_with = ModelUnavailable("down")
     file = house.files.add(shared_file(), HANDBOOK)
     with pytest.raises(ModelUnavailable):
-        await house.documents.ingest_shared(file)
+        await house.documents.ingest_shared(file, claim=Unclaimed())
 
     await house.documents.give_up(file, "Reading it failed several times (number 12).")
 
@@ -343,9 +345,9 @@ async def test_what_became_of_a_messages_files_is_told_in_order(house: House) ->
 async def test_a_threads_unread_files_are_counted(house: House) -> None:
     async with house.sessions.tenant(TEAM) as session:
         for number, thread in enumerate(["1.0", "1.0", "2.0"]):
-            ids = {"team_id": TEAM, "channel_id": "C1", "thread_ts": thread}
-            await house.queue.enqueue(session, "ingest", f"F{number}", ids)
-        await house.queue.enqueue(session, "answer", "Q", {"team_id": TEAM, "channel_id": "C1", "thread_ts": "1.0"})
+            place = {"channel_id": "C1", "message_ts": thread, "thread_ts": thread}
+            await house.queue.enqueue(session, ingest_errand(TEAM, f"F{number}", **place))
+        await house.queue.enqueue(session, answer_errand(Question(TEAM, "C1", "U1", "1.5", "1.0", "When?")))
 
     assert await house.documents.unfinished(TEAM, channel_id="C1", thread_ts="1.0") == 2
     assert await house.documents.unfinished(TEAM, channel_id="C2", thread_ts="1.0") == 0

@@ -17,7 +17,8 @@ from bot.llm.local import LocalEmbedder
 from bot.parsing.sandbox import parse_in_sandbox
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.statistics import StatisticsRepository
-from bot.services.ingest import EMBED_BATCH, Upload
+from bot.services.ingest import Upload
+from bot.services.ports import Unclaimed
 from bot.text.lexical import document_weights
 from bot.values import DocumentStatus, IngestOutcome, Share
 from tests.conftest import TEAM
@@ -45,7 +46,7 @@ async def upload_of(
 
 
 async def ingest(house: House, data: bytes = HANDBOOK, **options: Any) -> IngestOutcome:
-    return await house.ingest.ingest(await upload_of(house, data, **options))
+    return await house.ingest.ingest(await upload_of(house, data, **options), claim=Unclaimed())
 
 
 async def rows(house: House, statement: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -89,7 +90,6 @@ async def test_the_offsets_of_chunks_are_those_of_the_documents_text(house: Hous
 
     stored = await chunks(house)
 
-    assert len(stored) > EMBED_BATCH, "more than one batch"
     assert [row["chunk_index"] for row in stored] == list(range(len(stored)))
     for row in stored:
         assert parsed.text[row["char_start"] : row["char_end"]] == row["content"]
@@ -151,18 +151,6 @@ async def test_a_file_shared_in_a_thread_belongs_to_its_conversation(house: Hous
     )
 
     assert links == [{"document_id": outcome.document_id, "thread_ts": "1700000000.000000"}]
-
-
-async def test_progress_is_told_batch_by_batch(house: House) -> None:
-    told: list[tuple[int, int]] = []
-
-    outcome = await house.ingest.ingest(
-        await upload_of(house, LONG, filename="house-rules.txt"),
-        progress=lambda done, total: told.append((done, total)),
-    )
-
-    total = outcome.chunk_count
-    assert told == [(min(done, total), total) for done in range(EMBED_BATCH, total + EMBED_BATCH, EMBED_BATCH)]
 
 
 async def test_no_transaction_is_open_while_chunks_are_embedded(house: House) -> None:
@@ -261,7 +249,7 @@ async def test_the_same_bytes_shared_twice_at_once_leave_one_set_of_chunks(house
         await upload_of(house, channel=channel, ts=f"170000000{n}.000000") for n, channel in enumerate(["C1", "C2"])
     ]
 
-    outcomes = await asyncio.gather(*(house.ingest.ingest(upload) for upload in uploads))
+    outcomes = await asyncio.gather(*(house.ingest.ingest(upload, claim=Unclaimed()) for upload in uploads))
 
     assert len({outcome.document_id for outcome in outcomes}) == 1
     stored = await chunks(house)
@@ -363,22 +351,6 @@ async def test_a_model_that_fails_leaves_the_document_to_be_taken_up_again(house
     assert len(await documents(house)) == 1
     stored = await chunks(house)
     assert [row["chunk_index"] for row in stored] == list(range(outcome.chunk_count))
-
-
-async def test_a_model_that_fails_half_way_stores_no_half(house: House) -> None:
-    calls = 0
-
-    def fail_at_the_second_batch() -> None:
-        nonlocal calls
-        calls += 1
-        house.embedder.fails_with = ModelUnavailable("down") if calls == 2 else None
-
-    house.embedder.meanwhile = fail_at_the_second_batch
-    with pytest.raises(ModelUnavailable):
-        await ingest(house, LONG, filename="house-rules.txt")
-
-    assert await chunks(house) == []
-    assert await rows(house, "SELECT * FROM term_statistics") == []
 
 
 # Whose vectors they are
