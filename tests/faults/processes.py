@@ -23,6 +23,7 @@ READY_TIMEOUT_S = 60.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RESTART_PAUSE_S = 0.5
 _LOOK_S = 0.1
+_TAIL_CHARS = 2_000
 _ROOT = Path(__file__).parents[2]
 
 
@@ -158,7 +159,8 @@ class BotProcess:
 
     def tail(self, lines: int = 15) -> str:
         """Return the last lines of its log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
+        written = self.log.read_text(errors="replace").splitlines()[-lines:] if self.log.exists() else []
+        return "\n".join(written)[-_TAIL_CHARS:]
 
     async def _keep(self) -> None:
         while True:

@@ -62,10 +62,10 @@ class World:
         process = BotProcess(name, command, self.environment() | changes, log=self.logs / f"{name}.log")
         self.processes[name] = process
         await process.start()
-        if keep_up:
-            process.keep_up()
         if ready:
             await process.wait_ready()
+        if keep_up:
+            process.keep_up()
         return process
 
     async def start_fleet(
