@@ -12,7 +12,7 @@ async def up(settings: Settings) -> None:
     """Bring the tables to the newest revision."""
     async with open_server(settings) as server:
         await migrate.upgrade(server.owner_url, server.bot_url)
-        say(f"The database is at revision {(await migrate.status(server.owner_url)).current}.")
+        say(_standing(await migrate.status(server.owner_url)))
 
 
 async def down(settings: Settings, revision: str) -> None:
@@ -23,10 +23,16 @@ async def down(settings: Settings, revision: str) -> None:
 
 
 async def status(settings: Settings) -> int:
-    """Say where the database stands; return 1 when migrations are pending."""
+    """Say where the database stands; return 1 when that isn't the newest revision this release knows."""
     async with open_server(settings) as server:
         stand = await migrate.status(server.owner_url)
-    say(f"The database is at revision {stand.current or 'none'}; the newest is {stand.head}.")
+    say(_standing(stand))
     if stand.pending:
         complain(f"Pending: {', '.join(stand.pending)}. Run: bot migrate up")
-    return 1 if stand.pending else 0
+    return 1 if stand.pending or stand.is_newer else 0
+
+
+def _standing(stand: migrate.SchemaStatus) -> str:
+    if stand.is_newer:
+        return f"The database is at revision {stand.current}, which a newer release made; this one knows {stand.head}."
+    return f"The database is at revision {stand.current or 'none'}; the newest is {stand.head}."

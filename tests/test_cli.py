@@ -14,7 +14,7 @@ from bot.playground.local import LocalSlack
 from bot.services.users import Scope, UserService
 from bot.values import LOCAL_TEAM_ID
 from tests.cli import run_bot, start_bot, urls
-from tests.conftest import OTHER_TEAM, Database
+from tests.conftest import OTHER_TEAM, Database, execute
 
 HANDBOOK = (
     "# Opening hours\n\nThe office opens at eight in the morning and closes at six.\n\n"
@@ -253,6 +253,17 @@ async def test_the_schema_goes_up_and_down_and_says_where_it_is(tmp_path: Path, 
     assert (up.code, after.code, down.code) == (0, 0, 0)
     assert unsure.code != 0
     assert "revision none" in down.out
+
+
+async def test_a_database_of_a_newer_release_is_named_and_kept(tmp_path: Path, database: Database) -> None:
+    await execute(database.owner_url, "UPDATE alembic_version SET version_num = '9999'")
+
+    status = await run_bot("migrate", "status", cwd=tmp_path, **urls(database))
+    up = await run_bot("migrate", "up", cwd=tmp_path, **urls(database))
+    down = await run_bot("migrate", "down", "base", "--yes", cwd=tmp_path, **urls(database))
+
+    assert (status.code, up.code, down.code) == (1, 0, 1)
+    assert all("revision 9999, which a newer release made" in said for said in (status.out, up.out, down.err))
 
 
 async def test_smoke_says_what_is_wrong_with_its_arguments(tmp_path: Path) -> None:

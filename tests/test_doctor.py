@@ -168,6 +168,17 @@ async def test_a_database_without_our_tables_is_a_warning_with_the_way_out(empty
     assert "Role" not in found
 
 
+async def test_tables_of_a_newer_release_are_a_warning_and_the_models_are_looked_at(database: Database) -> None:
+    await execute(database.owner_url, "UPDATE alembic_version SET version_num = '9999'")
+
+    found = await findings_of(settings_for(database))
+
+    assert found["Release"].verdict is Verdict.WARN
+    assert "9999" in found["Release"].text
+    assert "Tables" not in found
+    assert found["Embedding model"].verdict is Verdict.OK
+
+
 async def test_a_bot_that_is_the_owner_is_a_failure(database: Database) -> None:
     found = await findings_of(settings_for(database, database_url=database.owner_url))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -27,6 +28,8 @@ from bot.db.requirements import (
 )
 from bot.errors import DatabaseUnavailable, InvalidSettings
 
+log = structlog.get_logger()
+
 _LOCK = 0x5265636F6C6C  # "Recoll"
 _LOOK_S = 0.1
 _CONNECT_TIMEOUT_S = 10
@@ -36,18 +39,21 @@ _UNAVAILABLE = ("08", "53", "57P")  # connection lost, no resources, starting up
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
-    """Where a database stands: its revision (None: nothing there), the newest, and what lies between.
+    """Where a database stands: its revision (None: nothing there), the newest we know, and what lies between.
 
-    `pending` is in the order in which an upgrade takes them.
+    `pending` is in the order in which an upgrade takes them. `is_newer`: a release after ours made `current`.
     """
 
     current: str | None
     head: str
     pending: list[str]
+    is_newer: bool = False
 
 
 async def upgrade(owner_url: str, bot_url: str, revision: str = "head") -> None:
     """Migrate up to `revision`. Makes extension and role when they are missing and the owner may make them.
+
+    A revision that only a newer release knows is left as it is: while a deploy rolls, both run on its tables.
 
     Raises InvalidSettings when an administrator must do something first, and says what; DatabaseUnavailable. Each
     revision is one transaction: a failure leaves the one before it.
@@ -56,7 +62,10 @@ async def upgrade(owner_url: str, bot_url: str, revision: str = "head") -> None:
     async with locked(owner_url) as connection:
         await require_server(connection)
         schema = await ensure_extension(connection)
-        if (await _status(connection)).pending:
+        stand = await _status(connection)
+        if stand.is_newer:
+            log.warning("schema.newer", current=stand.current, known=stand.head)
+        if stand.pending:
             await require_creation(connection)
             await ensure_role(connection, bot, vector_schema=schema)
             await _alembic(connection, lambda config: command.upgrade(config, revision), bot_role=bot.username)
@@ -64,9 +73,19 @@ async def upgrade(owner_url: str, bot_url: str, revision: str = "head") -> None:
 
 
 async def downgrade(owner_url: str, revision: str = "base") -> None:
-    """Migrate down to `revision`; `base` leaves no table of ours. Extension and role stay: they may serve others."""
+    """Migrate down to `revision`; `base` leaves no table of ours. Extension and role stay: they may serve others.
+
+    Raises InvalidSettings when a newer release made the tables: only that one knows how to take them away.
+    """
     async with locked(owner_url) as connection:
         await ensure_extension(connection)
+        stand = await _status(connection)
+        if stand.is_newer:
+            raise InvalidSettings(
+                f"unknown revision {stand.current}",
+                user_message=f"The database is at revision {stand.current}, which a newer release made. Bring it down "
+                "with that release.",
+            )
         await _alembic(connection, lambda config: command.downgrade(config, revision), bot_role=None)
         if revision == "base":
             await connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
@@ -85,11 +104,7 @@ async def _status(connection: AsyncConnection) -> SchemaStatus:
     known = scripts()
     head = known.get_current_head() or ""
     if current is not None and current not in {script.revision for script in known.walk_revisions()}:
-        raise InvalidSettings(
-            f"unknown revision {current}",
-            user_message=f"The database is at revision {current}, which a newer release made. Run that release, or "
-            "bring the database down with it: bot migrate down",
-        )
+        return SchemaStatus(current=current, head=head, pending=[], is_newer=True)
     pending = [script.revision for script in known.iterate_revisions(head, current or "base")]
     return SchemaStatus(current=current, head=head, pending=pending[::-1])
 

@@ -39,6 +39,9 @@ def _schema(schema: migrate.SchemaStatus) -> Finding:
     if schema.pending:
         mend = "Run `bot migrate up`; `bot run` does it too."
         return warn("Tables", f"revision {schema.current or 'none'}, pending {', '.join(schema.pending)}", mend=mend)
+    if schema.is_newer:
+        mend = "This one works with them. Deploy the newer one everywhere, or bring the tables down with it."
+        return warn("Release", f"older than the one that made the tables: {schema.head} < {schema.current}", mend=mend)
     return ok("Tables", f"revision {schema.current}, the newest")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError
+from structlog.testing import capture_logs
 
 from bot.db import migrate
 from bot.errors import DatabaseUnavailable, InvalidSettings
@@ -75,13 +76,25 @@ async def test_a_migrated_database_needs_no_owner_to_start(database: Database) -
     assert (await migrate.status(database.bot_url)).pending == []
 
 
-async def test_a_database_of_a_newer_release_is_left_alone(database: Database) -> None:
+async def test_a_database_of_a_newer_release_is_left_alone_and_named(database: Database) -> None:
     await execute(database.owner_url, "UPDATE alembic_version SET version_num = '9999'")
 
-    for attempt in (migrate.status(database.owner_url), migrate.upgrade(database.owner_url, database.bot_url)):
-        with pytest.raises(InvalidSettings) as refusal:
-            await attempt
-        assert "newer release" in refusal.value.user_message
+    with capture_logs() as logs:
+        await migrate.upgrade(database.owner_url, database.bot_url)
+
+    stand = await migrate.status(database.owner_url)
+    assert (stand.current, stand.pending, stand.is_newer) == ("9999", [], True)
+    assert logs == [{"event": "schema.newer", "current": "9999", "known": stand.head, "log_level": "warning"}]
+
+
+async def test_a_database_of_a_newer_release_is_not_brought_down(database: Database) -> None:
+    await execute(database.owner_url, "UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(InvalidSettings) as refusal:
+        await migrate.downgrade(database.owner_url)
+
+    assert "newer release" in refusal.value.user_message
+    assert await ask(database.owner_url, "SELECT to_regclass('workspaces')") is not None
 
 
 async def test_a_server_that_is_not_there_is_unavailable(empty_database: Database) -> None:
