@@ -32,7 +32,7 @@ from tests.faults.report import Figure, Result, Scale, result_of
 from tests.faults.world import World, open_world, written_by_openai
 
 NUMBER, TITLE = 19, "the model failing"
-SABOTAGES = {"breaker": "asked_at_rest", "model_wait": "slowest_s", "usage": "tokens_off"}
+SABOTAGES = {"breaker": "asked_at_rest", "usage": "tokens_off"}
 
 ANSWERED_S = 90
 OPENS_AFTER, RESTS_S = 5, 30
@@ -54,7 +54,7 @@ class Size:
 
 
 SIZES = {
-    Scale.QUICK: Size(30, 30, 4, 25, 3, 15, 36),
+    Scale.QUICK: Size(30, 30, 4, 25, 3, 20, 35),
     Scale.FULL: Size(400, 60, 3, 25, 10, 60, 100),
     Scale.SELFTEST: Size(12, 12, 6, 20, 2, 10, 34),
 }
@@ -67,7 +67,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         await world.start("run", keep_up=True, settings=_settings(world, size))
         crowd = Crowd(world.slack, channels=size.channels, seed=seed)
         await crowd.share_handbook()
-        struck = await _by_dice(world, crowd, size, seed)
+        struck, stumbled = await _by_dice(world, crowd, size, seed)
         arrivals = await _gone(world, crowd, size)
         await _embedder_gone(world, crowd, size)
         await crowd.settled()
@@ -81,6 +81,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
             seed,
             verdict,
             Figure("struck", f"faults in {len(world.openai.arrivals)} requests", struck, at_least=1),
+            Figure("ridden_out", "answered while requests failed by dice", stumbled, "%", at_least=90),
             Figure("slowest_s", "question → answer or apology, worst", _slowest(verdict), "s", ANSWERED_S),
             Figure(
                 "failures", "failures until the model is left alone", first, at_most=OPENS_AFTER, at_least=OPENS_AFTER
@@ -106,7 +107,8 @@ def _settings(world: World, size: Size) -> dict[str, object]:
     return written_by_openai(world) | {"embedding_model": "openai", "openai_embedding_dimensions": 256} | times
 
 
-async def _by_dice(world: World, crowd: Crowd, size: Size, seed: int) -> int:
+async def _by_dice(world: World, crowd: Crowd, size: Size, seed: int) -> tuple[int, float]:
+    """Let a share of all requests fail; return how many did, and how many of a hundred questions were answered."""
     part = size.share / 100
     common = {
         "429": (part * 0.2, refuses(429, retry_after_s=1)),
@@ -117,10 +119,10 @@ async def _by_dice(world: World, crowd: Crowd, size: Size, seed: int) -> int:
     chat = common | {"cut": (part * 0.2, cuts(world.openai)), "garbled": (part * 0.2, garbles())}
     trouble = Trouble({CHAT: chat, EMBEDDINGS: common | {"no json": (part * 0.2, says_no_json())}}, seed=seed)
     world.openai.trouble = trouble
-    await crowd.ask(size.mentions, per_second=size.per_second)
+    asked = await crowd.ask(size.mentions, per_second=size.per_second)
     await crowd.answered(timeout_s=ANSWERED_S + size.timeout_s)
     world.openai.trouble = lambda _: None
-    return trouble.happened.total()
+    return trouble.happened.total(), 100 * judge(history_of(world.slack, asked)).answered / len(asked)
 
 
 async def _gone(world: World, crowd: Crowd, size: Size) -> list[float]:
