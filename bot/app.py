@@ -23,14 +23,17 @@ from bot.llm import ChatModel, Embedder
 from bot.llm.local import LocalEmbedder
 from bot.model_choice import choose_embedder, make_chat
 from bot.repositories.channels import ChannelRepository
-from bot.services.answers import AnswerService, Permalink
+from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
 from bot.services.ports import Directory, FileSource, ThreadReader
 from bot.services.search import SearchService
+from bot.services.turns import TurnService
+from bot.services.usage import UsageService
 from bot.services.users import UserService
+from bot.services.writer import AnswerWriter, Permalink
 from bot.slack import register
 from bot.slack.actions import ActionListeners
 from bot.slack.client import Clients, Pacer, ask
@@ -45,7 +48,7 @@ from bot.slack.identity import authorize_as
 from bot.slack.inbox import Inbox, SlackIntake
 from bot.slack.permalinks import permalinks
 from bot.slack.receipts import SlackReceipts
-from bot.values import LOCAL_TEAM_ID
+from bot.values import LOCAL_TEAM_ID, Spending
 from bot.web.api import mount_api
 from bot.web.server import WebServer, make_web_app
 
@@ -97,7 +100,11 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
     """Wire the services of one workspace."""
     sessions, queue = storage.sessions, Queue()
     async with AsyncExitStack() as stack:
-        embedder = await choose_embedder(settings, sessions, outside.team_id)
+        usage = UsageService(sessions)
+        stack.push_async_callback(usage.close)
+        embedder = await choose_embedder(
+            settings, sessions, outside.team_id, on_usage=lambda spent: usage.note(outside.team_id, Spending(spent))
+        )
         stack.push_async_callback(embedder.close)
         chat = make_chat(settings, embedder)
         stack.push_async_callback(chat.close)
@@ -113,16 +120,9 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         documents = DocumentService(
             sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
         )
-        answers = AnswerService(
-            sessions,
-            search,
-            chat,
-            audiences,
-            outside.threads,
-            queue.enqueue,
-            permalink=outside.permalink,
-            file_wait_s=settings.file_wait_s,
-        )
+        turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
+        writer = AnswerWriter(search, chat, permalink=outside.permalink)
+        answers = AnswerService(sessions, turns, writer, search, audiences, usage)
         users = UserService(sessions)
         indexes = IndexService(
             sessions, storage.owner_url, queue.enqueue, exact_search_limit=settings.exact_search_limit

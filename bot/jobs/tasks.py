@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import replace
 
 import structlog
 
 from bot.errors import InvalidRequest, ModelUnavailable, NotFound, Refused
+from bot.jobs.claim import WorkClaim
 from bot.jobs.queue import Task
 from bot.repositories.work import ClaimedWork
 from bot.services.answers import AnswerService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
-from bot.services.ports import Claim, FileSource, Intake, Receipts
+from bot.services.ports import Asked, Claim, FileSource, Intake, Receipts
 from bot.values import SharedFile
 
 log = structlog.get_logger()
 
 _RECEIPT_POLL_S = 0.3
+_LAST_PART = 0.25
+"""Of a question's wait for the model: in the queue it would wait as long again as it has waited so far."""
+
+_MODEL_AWAY = "The language model isn't answering; I keep trying …"
 
 
 class Tasks:
@@ -32,6 +39,7 @@ class Tasks:
         intake: Intake,
         files: FileSource,
         receipts: Receipts,
+        model_wait_s: float = 60,
     ) -> None:
         self._answers = answers
         self._documents = documents
@@ -39,6 +47,7 @@ class Tasks:
         self._intake = intake
         self._files = files
         self._receipts = receipts
+        self._model_wait_s = model_wait_s
 
     def table(self) -> dict[str, Task]:
         """Return the tasks by name."""
@@ -51,15 +60,33 @@ class Tasks:
         }
 
     async def _answer(self, work: ClaimedWork, claim: Claim) -> None:
-        asked = await self._intake.open(work.body or b"")
+        asked, started = await self._intake.open(work.body or b"", claim), time.monotonic()
         try:
-            await self._answers.answer(asked.question, asked.reply, private=asked.private)
-        except (InvalidRequest, Refused, ModelUnavailable) as error:  # the others may pass: the queue tries again
+            await self._answers.answer(asked.question, asked.reply, private=asked.private, claim=claim)
+        except ModelUnavailable as error:
+            waited_s = work.blocked_s and work.blocked_s + time.monotonic() - started
+            await self._without_model(asked, work, claim, error, left_s=self._model_wait_s - waited_s)
+        except (InvalidRequest, Refused) as error:  # the others may pass: the queue tries again
             log.warning("question.refused", error=type(error).__name__, reason=str(error))
             await asked.reply.apologise(error.user_message)
 
+    async def _without_model(
+        self, asked: Asked, work: ClaimedWork, claim: Claim, error: ModelUnavailable, *, left_s: float
+    ) -> None:
+        """Leave the question to the queue while it may still wait, else apologise with what was found."""
+        if left_s <= 0:
+            await self._answers.apologise_for_model(asked.question, asked.reply, private=asked.private)
+            return
+        await asked.reply.show_status(_MODEL_AWAY)
+        if left_s <= self._model_wait_s * _LAST_PART:
+            await asyncio.sleep(left_s)  # the queue would bring it back too late
+            await self._answer(replace(work, blocked_s=self._model_wait_s), claim)
+            return
+        pause_s = None if error.retry_after_s is None else min(error.retry_after_s, left_s)
+        raise ModelUnavailable(str(error), retry_after_s=pause_s) from error
+
     async def _apologise(self, work: ClaimedWork, error_id: str) -> None:
-        asked = await self._intake.open(work.body or b"")
+        asked = await self._intake.open(work.body or b"", WorkClaim(work))
         await asked.reply.apologise(
             f"I couldn't answer this, and have stopped trying. Please ask again; if it keeps happening, "
             f"tell an administrator this number: {error_id}"

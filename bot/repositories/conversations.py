@@ -60,10 +60,14 @@ class ConversationRepository:
         slack_ts: str | None,
         latency_ms: int,
         cost_usd: float | None = None,
+        usage_id: UUID | None = None,
     ) -> UUID | None:
-        """Store an answer, its sources and what it used, in one statement; None when this `slack_ts` has its answer."""
+        """Store an answer, its sources and what it used, in one statement; None when this `slack_ts` has its answer.
+
+        With a `usage_id` that is stored already, what it used isn't counted again.
+        """
         parameters = {
-            **turns.answer_parameters(question, turn, answer),
+            **turns.answer_parameters(question, turn, answer, usage_id),
             "slack_ts": slack_ts,
             "latency_ms": latency_ms,
             "cost_usd": cost_usd,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
@@ -99,11 +100,15 @@ WITH answer AS (
     SELECT :team, CAST(:usage_id AS uuid), CAST(:user AS uuid), CAST(:model AS text),
            CAST(:prompt_tokens AS integer), CAST(:completion_tokens AS integer),
            CAST(:cost_usd AS double precision)
-      FROM answer
+     WHERE CAST(:usage_stated AS boolean)
+    ON CONFLICT DO NOTHING
 )
 SELECT id FROM answer
 """)
-"""An answer is stored once; one that reading the thread stored before, as bare text, is completed."""
+"""An answer is stored once; one that reading the thread stored before, as bare text, is completed.
+
+What it cost is stored even if the answer was there already: it was spent.
+"""
 
 RECORD_THREAD = text("""
 WITH added AS (
@@ -152,12 +157,13 @@ def turn_context(row: RowMapping) -> TurnContext:
     )
 
 
-def answer_parameters(question: Question, turn: TurnContext, answer: Answer) -> dict[str, Any]:
+def answer_parameters(question: Question, turn: TurnContext, answer: Answer, usage_id: UUID | None) -> dict[str, Any]:
     """Return what `RECORD_ANSWER` binds of an answer."""
     return {
         "team": question.team_id,
         "id": new_id(),
-        "usage_id": new_id(),
+        "usage_id": usage_id or new_id(),
+        "usage_stated": answer.usage.stated,
         "conversation": turn.conversation_id,
         "user": turn.user_id,
         "channel": question.channel_id,

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.values import Answer, Channel, Errand, IngestOutcome, Person, Question, SharedFile, Turn
+from bot.values import Answer, Channel, Citation, Errand, IngestOutcome, Person, Question, SharedFile, Turn
 
 
 class Reply(Protocol):
@@ -23,8 +23,8 @@ class Reply(Protocol):
     async def finish(self, answer: Answer) -> str:
         """Complete the message with its sources and buttons; return its ts."""
 
-    async def apologise(self, message: str) -> str:
-        """Replace whatever stands there by a plain sentence; return its ts."""
+    async def apologise(self, message: str, *, sources: Sequence[Citation] = ()) -> str:
+        """Replace whatever stands there by a plain sentence, with passages quoted under it; return its ts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,11 @@ class Asked:
 class Intake(Protocol):
     """Where stored requests are opened again."""
 
-    async def open(self, body: bytes) -> Asked:
-        """Return the question in a stored mention, direct message or command. Raises ServiceUnavailable."""
+    async def open(self, body: bytes, claim: Claim) -> Asked:
+        """Return the question in a stored mention, direct message or command; `claim` fences its reply.
+
+        Raises ServiceUnavailable.
+        """
 
 
 class Receipts(Protocol):
@@ -107,6 +110,24 @@ class Unclaimed:
 
     async def finish(self, session: AsyncSession) -> None:
         """No row says that it is to be done."""
+
+
+class Unseen:
+    """A reply that nobody watches being written."""
+
+    async def show_status(self, status: str) -> None:
+        """Show nothing."""
+
+    async def append(self, text: str) -> None:
+        """Show nothing."""
+
+    async def finish(self, answer: Answer) -> str:  # noqa: ARG002
+        """Return no ts: nothing was posted."""
+        return ""
+
+    async def apologise(self, message: str, *, sources: Sequence[Citation] = ()) -> str:  # noqa: ARG002
+        """Return no ts: nothing was posted."""
+        return ""
 
 
 class Enqueue(Protocol):

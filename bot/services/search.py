@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+import structlog
+
 from bot.db.engine import Sessions
+from bot.errors import ModelUnavailable
 from bot.llm import Embedder
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.passages import PassageRepository
 from bot.text.lexical import query_terms
 from bot.values import Audience, ModelId, SearchResult, Vector
+
+log = structlog.get_logger()
 
 
 class SearchService:
@@ -25,9 +30,13 @@ class SearchService:
         self._floor = floor
         self._weight = weight
 
-    async def embed(self, text: str) -> Vector:
-        """Return the question's vector, shape (dimensions,). Raises ModelUnavailable."""
-        return await self._embedder.embed_query(text)
+    async def embed(self, text: str) -> Vector | None:
+        """Return the question's vector, shape (dimensions,); None when the embedding model doesn't answer."""
+        try:
+            return await self._embedder.embed_query(text)
+        except ModelUnavailable as error:
+            log.warning("search.by_words_alone", reason=str(error))
+            return None
 
     async def search(
         self,
@@ -38,14 +47,15 @@ class SearchService:
         document_ids: Sequence[UUID] | None = None,
         model_id: ModelId | None = None,
         vector: Vector | None = None,
+        by_words: bool = False,
     ) -> SearchResult:
         """Return the passages nearest to `text`, best first; none when nothing clears the floor.
 
-        `model_id` and `vector` spare a look-up and an embedding where the caller has them.
-        Raises ModelUnavailable when the embedder fails; nothing is stored either way.
+        `model_id` and `vector` spare a look-up and an embedding where the caller has them; `by_words` asks for no
+        embedding at all. Without one, as when the embedding model doesn't answer, BM25 alone makes the score.
         """
-        if vector is None:
-            vector = await self._embedder.embed_query(text)
+        if vector is None and not by_words:
+            vector = await self.embed(text)
         async with self._sessions.tenant(audience.team_id) as session:
             if model_id is None:
                 model_id = await ChannelRepository(session).get_embedding_model(audience.team_id)

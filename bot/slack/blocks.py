@@ -83,6 +83,11 @@ def source_blocks(citations: Sequence[Citation]) -> list[Block]:
     return [rich_text(*parts)] if parts else []
 
 
+def apology_blocks(message: str, sources: Sequence[Citation]) -> list[Block]:
+    """Return an apology with the passages quoted under it; nothing without any, since its text is enough then."""
+    return [rich_text(section(literal(message))), *source_blocks(sources)] if sources else []
+
+
 def _source_line(prefix: str, citation: Citation) -> list[Block]:
     place = _place(citation.filename, citation.page)
     if citation.permalink is None:

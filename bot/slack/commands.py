@@ -11,10 +11,10 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.respond.async_respond import AsyncRespond
 
 from bot.errors import DatabaseUnavailable, InvalidRequest, RecollectError
-from bot.services.answers import is_only_a_greeting
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.errands import command_errand
+from bot.services.questions import is_only_a_greeting
 from bot.services.search import SearchService
 from bot.slack.blocks import Block, pager, passage_blocks
 from bot.slack.document_blocks import confirm_blocks, document_blocks, help_blocks, list_blocks

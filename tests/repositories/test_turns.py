@@ -252,7 +252,8 @@ async def test_channels_read_too_long_ago_are_named(sessions: Sessions) -> None:
 async def test_files_still_being_read_are_counted_and_named(sessions: Sessions) -> None:
     async with sessions.tenant(TEAM) as session:
         conversations, work = ConversationRepository(session), WorkRepository(session)
-        await work.record(Errand("ingest", TEAM, "F1", {}, lock="F1", thread=f"C1:{ROOT}"))
+        first_id = await work.record(Errand("ingest", TEAM, "F1", {}, lock="F1", thread=f"C1:{ROOT}"))
+        assert first_id is not None
         await work.record(Errand("ingest", TEAM, "F2", {}, lock="F2", thread=f"C1:{ROOT}"))
         await work.record(Errand("ingest", TEAM, "F3", {}, lock="F3", thread="C1:1700000999.000000"))
         await work.record(Errand("answer", TEAM, "E1", {}, lock="E1", thread=f"C1:{ROOT}"))
@@ -263,7 +264,8 @@ async def test_files_still_being_read_are_counted_and_named(sessions: Sessions) 
         asked = question(ts="1700000005.000000", thread_ts=ROOT)
         turn = await begin(session, asked)
 
-        (first,) = await work.claim(TEAM, tasks=["ingest"], limit=1)
+        first = await work.claim(TEAM, first_id)
+        assert first is not None
         await work.finish(TEAM, first.id, first.epoch, "done")
         await DocumentRepository(session).set_status(TEAM, document.id, DocumentStatus.READY)
         left = await conversations.pending_files(TEAM, "C1", ROOT)
@@ -318,11 +320,11 @@ async def test_an_answer_is_stored_with_its_sources_and_its_tokens(sessions: Ses
 
 
 async def test_an_answer_stored_twice_is_one_answer_and_one_use(sessions: Sessions) -> None:
-    asked = question(ts=ROOT)
+    asked, usage_id = question(ts=ROOT), new_id()
 
     async def store(session: AsyncSession) -> UUID | None:
         return await ConversationRepository(session).record_answer(
-            asked, turn, answer(), slack_ts="1700000002.000000", latency_ms=1
+            asked, turn, answer(), slack_ts="1700000002.000000", latency_ms=1, usage_id=usage_id
         )
 
     async with sessions.tenant(TEAM) as session:
@@ -334,6 +336,16 @@ async def test_an_answer_stored_twice_is_one_answer_and_one_use(sessions: Sessio
         assert await session.scalar(text("SELECT count(*) FROM messages WHERE role = 'assistant'")) == 1
     assert first is not None
     assert second is None
+
+
+async def test_an_answer_that_is_there_already_was_paid_for_all_the_same(sessions: Sessions) -> None:
+    asked = question(ts=ROOT)
+    async with sessions.tenant(TEAM) as session:
+        conversations, turn = ConversationRepository(session), await begin(session, asked)
+        for _ in range(2):
+            await conversations.record_answer(asked, turn, answer(), slack_ts="1700000002.000000", latency_ms=1)
+
+        assert await session.scalar(text("SELECT count(*) FROM usage_events")) == 2
 
 
 async def test_an_answer_that_reading_the_thread_stored_as_bare_text_is_completed(sessions: Sessions) -> None:

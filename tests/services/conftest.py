@@ -20,7 +20,12 @@ from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.ingest import IngestService
+from bot.services.ports import Unclaimed
 from bot.services.search import SearchService
+from bot.services.storing import BATCH, FOLLOW_S
+from bot.services.turns import TurnService
+from bot.services.usage import UsageService
+from bot.services.writer import AnswerWriter
 from bot.values import ChannelKind, IngestOutcome, Passage, UserKind
 from tests.conftest import TEAM
 from tests.services.stand_ins import HANDBOOK, KnownFiles, KnownSlack, KnownThreads, WatchedEmbedder, shared_file
@@ -43,19 +48,13 @@ class House:
     search: SearchService
     ingest: IngestService
     documents: DocumentService
+    usage: UsageService
 
     def answers(self, chat: ChatModel | None = None, *, file_wait_s: float = 5) -> AnswerService:
         """Return the answering service; the extractive model writes unless another is given."""
-        return AnswerService(
-            self.sessions,
-            self.search,
-            chat or ExtractiveModel(self.embedder),
-            self.audiences,
-            self.threads,
-            self.queue.enqueue,
-            permalink=link_to,
-            file_wait_s=file_wait_s,
-        )
+        turns = TurnService(self.sessions, self.audiences, self.threads, self.queue.enqueue, file_wait_s=file_wait_s)
+        writer = AnswerWriter(self.search, chat or ExtractiveModel(self.embedder), permalink=link_to)
+        return AnswerService(self.sessions, turns, writer, self.search, self.audiences, self.usage)
 
     async def share(
         self,
@@ -69,7 +68,7 @@ class House:
     ) -> IngestOutcome:
         """Share a file in Slack and read it."""
         file = self.files.add(shared_file(file_id, filename=filename, channel=channel, ts=ts, user=user), data)
-        outcome = await self.documents.ingest_shared(file)
+        outcome = await self.documents.ingest_shared(file, claim=Unclaimed())
         assert outcome is not None
         return outcome
 
@@ -96,12 +95,14 @@ async def local_embedder() -> AsyncIterator[LocalEmbedder]:
 
 
 @pytest.fixture
-async def house(engine: AsyncEngine, sessions: Sessions, local_embedder: LocalEmbedder) -> House:
+async def house(engine: AsyncEngine, sessions: Sessions, local_embedder: LocalEmbedder) -> AsyncIterator[House]:
     """A workspace with the public channels C1 and C2, the private one G1, and the people in them.
 
     U1 and U2 are members, U3 is an administrator in C1 alone, U9 a guest in C2 alone; only U1 is in G1.
     """
-    return await make_house(engine, sessions, WatchedEmbedder(local_embedder))
+    house = await make_house(engine, sessions, WatchedEmbedder(local_embedder))
+    yield house
+    await house.usage.close()
 
 
 def furnish(slack: KnownSlack) -> None:
@@ -112,13 +113,21 @@ def furnish(slack: KnownSlack) -> None:
     slack.add_channel("G1", "U1", kind=ChannelKind.PRIVATE)
 
 
-async def make_house(engine: AsyncEngine, sessions: Sessions, embedder: WatchedEmbedder) -> House:
+async def make_house(
+    engine: AsyncEngine,
+    sessions: Sessions,
+    embedder: WatchedEmbedder,
+    *,
+    batch: int = BATCH,
+    follow_s: float = FOLLOW_S,
+) -> House:
     slack, threads, files, queue = KnownSlack(), KnownThreads(), KnownFiles(), Queue()
     furnish(slack)
     audiences = AudienceService(sessions, slack, max_age_s=60)
     search = SearchService(sessions, embedder, passage_limit=8, floor=0.2, weight=0.5)
-    ingest = IngestService(sessions, embedder, max_file_bytes=MAX_FILE_BYTES)
+    ingest = IngestService(sessions, embedder, max_file_bytes=MAX_FILE_BYTES, batch=batch, follow_s=follow_s)
     documents = DocumentService(sessions, ingest, audiences, files, queue.enqueue, max_file_bytes=MAX_FILE_BYTES)
     async with sessions.tenant(TEAM) as session:
         await ChannelRepository(session).record_workspace(TEAM)
-    return House(engine, sessions, queue, slack, threads, files, embedder, audiences, search, ingest, documents)
+    usage = UsageService(sessions, retry_s=0.05)
+    return House(engine, sessions, queue, slack, threads, files, embedder, audiences, search, ingest, documents, usage)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from bot.errors import NotFound, RecollectError, ServiceUnavailable
 from bot.llm import Embedder
-from bot.values import Answer, Channel, ChannelKind, Person, Prompt, SharedFile, Turn, Usage, UserKind, Vector
+from bot.values import Answer, Channel, ChannelKind, Citation, Person, Prompt, SharedFile, Turn, Usage, UserKind, Vector
 from tests.conftest import TEAM
 
 HANDBOOK = (
@@ -118,6 +118,7 @@ class NotedReply:
     streamed: str = ""
     finished: Answer | None = None
     apologies: list[str] = field(default_factory=list)
+    sources: list[Citation] = field(default_factory=list)
     ts: str = "1700000999.000000"
 
     async def show_status(self, status: str) -> None:
@@ -133,22 +134,23 @@ class NotedReply:
         self.finished = answer
         return self.ts
 
-    async def apologise(self, message: str) -> str:
+    async def apologise(self, message: str, *, sources: Sequence[Citation] = ()) -> str:
         self.events.append("apologise")
         self.apologies.append(message)
+        self.sources += sources
         return self.ts
 
 
 class ScriptedChat:
     """A chat model that says what a test wrote down: texts in order, then usage; an exception among them is raised.
 
-    `prompts` holds what it was given; `meanwhile` is called while it streams.
+    A Usage among them comes in its place, and none at the end. `prompts` holds what it was given; `meanwhile` is called while it streams.
     """
 
     name = "scripted"
     prompt_budget = 2_000
 
-    def __init__(self, *script: str | Exception, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, *script: str | Usage | Exception, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._script = script
         self._meanwhile = meanwhile
         self.prompts: list[Prompt] = []
@@ -156,7 +158,7 @@ class ScriptedChat:
     def count_tokens(self, text: str) -> int:
         return len(text.split())
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
         self.prompts.append(prompt)
         for piece in self._script:
             self._meanwhile()
@@ -164,7 +166,11 @@ class ScriptedChat:
             if isinstance(piece, Exception):
                 raise piece
             yield piece
-        yield Usage(self.name, prompt_tokens=120, completion_tokens=7)
+        if not any(isinstance(piece, Usage) for piece in self._script):
+            yield Usage(self.name, prompt_tokens=120, completion_tokens=7)
+
+    async def problem(self) -> None:
+        return None
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -199,6 +205,9 @@ class WatchedEmbedder:
             raise self.fails_with
         self.queries.append(text)
         return await self._embedder.embed_query(text)
+
+    async def problem(self) -> str | None:
+        return await self._embedder.problem()
 
     async def close(self) -> None:
         """The real one is shared by all tests."""

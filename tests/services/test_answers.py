@@ -3,61 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from bot.errors import InvalidRequest, ModelUnavailable, NotFound, ServiceUnavailable
+from bot.errors import InvalidRequest, ModelUnavailable, NotFound, ServiceUnavailable, Superseded
+from bot.jobs.claim import WorkClaim
 from bot.repositories.conversations import ConversationRepository
-from bot.services.answers import GREETING, MAX_QUESTION_CHARS, NOT_FOUND, AnswerService
+from bot.repositories.work import WorkRepository
+from bot.services.answers import AnswerService
+from bot.services.errands import answer_errand, ingest_errand
+from bot.services.ports import Unclaimed
+from bot.services.questions import GREETING, MAX_QUESTION_CHARS
+from bot.services.writer import NOT_FOUND
 from bot.values import Answer, Audience, Channel, ChannelKind, Question, Role, Turn
 from tests.conftest import TEAM
 from tests.repositories.builders import counted_statements
+from tests.services.asking import GOOD, ROOT, answers_stored, ask, question, rows
 from tests.services.conftest import House
 from tests.services.stand_ins import NotedReply, ScriptedChat, shared_file
-
-ROOT = "1700000000.000000"
-GOOD = "The office opens at eight in the morning. [1]"
-
-
-def question(
-    words: str = "When does the office open?",
-    *,
-    ts: str = "1700000100.000000",
-    thread_ts: str | None = None,
-    channel: str = "C1",
-    user: str = "U1",
-) -> Question:
-    return Question(TEAM, channel, user, ts, thread_ts or ts, words)
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What came of one question."""
-
-    answer: Answer
-    reply: NotedReply
-    chat: ScriptedChat
-
-
-async def ask(house: House, *script: str | Exception, about: Question | None = None, **options: Any) -> Asked:
-    """Ask, and let the model say `script`."""
-    chat, reply = ScriptedChat(*(script or (GOOD,))), NotedReply()
-    answer = await house.answers(chat, **options).answer(about or question(), reply)
-    assert answer is not None
-    return Asked(answer, reply, chat)
-
-
-async def rows(house: House, statement: str) -> list[dict[str, Any]]:
-    async with house.sessions.tenant(TEAM) as session:
-        return [dict(row) for row in (await session.execute(text(statement))).mappings()]
-
-
-async def answers_stored(house: House) -> list[dict[str, Any]]:
-    return await rows(house, "SELECT * FROM messages WHERE role = 'assistant' ORDER BY id")
-
 
 # What an answer is
 
@@ -85,7 +51,7 @@ async def test_what_is_stored_is_stored_after_it_was_posted(house: House) -> Non
             seen.append(len(await answers_stored(house)))
             return await super().finish(answer)
 
-    await house.answers(ScriptedChat(GOOD)).answer(question(), Looking())
+    await house.answers(ScriptedChat(GOOD)).answer(question(), Looking(), claim=Unclaimed())
 
     assert seen == [0]
     assert len(await answers_stored(house)) == 1
@@ -115,7 +81,9 @@ async def test_the_real_extractive_model_answers_in_the_words_of_the_file(house:
     await house.share()
     reply = NotedReply()
 
-    answer = await house.answers().answer(question("How many days of holiday do employees have?"), reply)
+    answer = await house.answers().answer(
+        question("How many days of holiday do employees have?"), reply, claim=Unclaimed()
+    )
 
     assert answer is not None
     assert answer.found
@@ -133,7 +101,7 @@ async def test_marks_are_numbered_as_they_appear(house: House) -> None:
     if found.passages[0].filename == "fish.txt":  # whichever passage comes first, the model names the other first
         chat = ScriptedChat("The canteen serves soup on Mondays. [2] The canteen serves fish on Fridays. [1]")
 
-    answer = await house.answers(chat).answer(about, NotedReply())
+    answer = await house.answers(chat).answer(about, NotedReply(), claim=Unclaimed())
 
     assert answer is not None
     assert [c.number for c in answer.citations] == [1, 2]
@@ -148,7 +116,7 @@ async def test_a_greeting_is_greeted_and_nothing_is_stored(house: House) -> None
     for words in ("", "  ", "👋", ":wave: :tada:", "…?!"):
         reply, chat = NotedReply(), ScriptedChat(GOOD)
 
-        assert await house.answers(chat).answer(question(words), reply) is None
+        assert await house.answers(chat).answer(question(words), reply, claim=Unclaimed()) is None
 
         assert reply.apologies == [GREETING]
         assert chat.prompts == []
@@ -158,9 +126,9 @@ async def test_a_greeting_is_greeted_and_nothing_is_stored(house: House) -> None
 async def test_a_question_may_be_long_but_not_a_book(house: House) -> None:
     answers = house.answers(ScriptedChat(GOOD))
 
-    assert await answers.answer(question("a " * (MAX_QUESTION_CHARS // 2)), NotedReply()) is not None
+    assert await answers.answer(question("a " * (MAX_QUESTION_CHARS // 2)), NotedReply(), claim=Unclaimed()) is not None
     with pytest.raises(InvalidRequest) as refused:
-        await answers.answer(question("a" * (MAX_QUESTION_CHARS + 1)), NotedReply())
+        await answers.answer(question("a" * (MAX_QUESTION_CHARS + 1)), NotedReply(), claim=Unclaimed())
 
     assert "8,000 characters" in refused.value.user_message
     assert "Share it as a file" in refused.value.user_message
@@ -211,7 +179,9 @@ async def test_a_model_that_fails_half_way_leaves_the_question_and_no_answer(hou
     reply = NotedReply()
 
     with pytest.raises(ModelUnavailable):
-        await house.answers(ScriptedChat("The office ", ModelUnavailable("cut"))).answer(question(), reply)
+        await house.answers(ScriptedChat("The office ", ModelUnavailable("cut"))).answer(
+            question(), reply, claim=Unclaimed()
+        )
 
     assert reply.events == ["append"]
     assert [row["role"] for row in await rows(house, "SELECT role FROM messages")] == ["user"]
@@ -220,7 +190,7 @@ async def test_a_model_that_fails_half_way_leaves_the_question_and_no_answer(hou
 async def test_the_next_attempt_completes_what_the_first_began(house: House) -> None:
     await house.share()
     with pytest.raises(ModelUnavailable):
-        await house.answers(ScriptedChat(ModelUnavailable("down"))).answer(question(), NotedReply())
+        await house.answers(ScriptedChat(ModelUnavailable("down"))).answer(question(), NotedReply(), claim=Unclaimed())
 
     asked = await ask(house)
 
@@ -229,17 +199,55 @@ async def test_the_next_attempt_completes_what_the_first_began(house: House) -> 
     assert [row["role"] for row in stored] == ["user", "assistant"]
 
 
-async def test_an_embedder_that_fails_is_an_error_and_not_an_empty_search(house: House) -> None:
-    await house.share()
-    house.embedder.fails_with = ModelUnavailable("down")
+# Whose work it is
 
-    with pytest.raises(ModelUnavailable):
-        await house.answers(ScriptedChat(GOOD)).answer(question(), NotedReply())
+
+async def claimed_work(house: House) -> WorkClaim:
+    """Leave a question in the queue and take it on."""
+    async with house.sessions.tenant(TEAM) as session:
+        await house.queue.enqueue(session, answer_errand(question()))
+        work_id = await session.scalar(text("SELECT id FROM work"))
+        work = await WorkRepository(session).claim(TEAM, work_id)
+    assert work is not None
+    return WorkClaim(work)
+
+
+async def test_the_answer_and_the_end_of_the_work_are_stored_together(house: House) -> None:
+    await house.share()
+    claim = await claimed_work(house)
+
+    with counted_statements(house.engine) as statements:
+        await house.answers(ScriptedChat(GOOD)).answer(question(), NotedReply(), claim=claim)
+
+    assert [row["state"] for row in await rows(house, "SELECT state FROM work")] == ["done"]
+    assert len(await answers_stored(house)) == 1
+    assert len(statements) <= 4, statements
+
+
+async def test_who_has_lost_the_work_stores_nothing_but_what_it_spent(house: House) -> None:
+    await house.share()
+    claim = await claimed_work(house)
+
+    class Overtaken(NotedReply):
+        async def finish(self, answer: Answer) -> str:
+            async with house.sessions.tenant(TEAM) as session:
+                await session.execute(text("UPDATE work SET epoch = epoch + 1"))
+            return await super().finish(answer)
+
+    with pytest.raises(Superseded):
+        await house.answers(ScriptedChat(GOOD)).answer(question(), Overtaken(), claim=claim)
+    await house.usage.close()
+
+    assert [row["state"] for row in await rows(house, "SELECT state FROM work")] == ["running"]
+    assert await answers_stored(house) == []
+    (used,) = await rows(house, "SELECT * FROM usage_events")
+    assert (used["prompt_tokens"], used["completion_tokens"]) == (120, 7)
+    assert used["user_id"] == await house.user_id()
 
 
 async def test_somebody_slack_does_not_know_gets_no_answer(house: House) -> None:
     with pytest.raises(NotFound):
-        await house.answers(ScriptedChat(GOOD)).answer(question(user="U404"), NotedReply())
+        await house.answers(ScriptedChat(GOOD)).answer(question(user="U404"), NotedReply(), claim=Unclaimed())
 
 
 # History and follow-ups
@@ -331,9 +339,9 @@ async def test_files_found_in_a_thread_are_left_to_be_read_once(house: House) ->
 
 
 async def enqueue_ingest(house: House) -> None:
-    ids = {"team_id": TEAM, "file_id": "F1", "channel_id": "C1", "message_ts": ROOT, "thread_ts": ROOT}
+    errand = ingest_errand(TEAM, "F1", channel_id="C1", message_ts=ROOT, thread_ts=ROOT)
     async with house.sessions.tenant(TEAM) as session:
-        await house.queue.enqueue(session, "ingest", "F1", ids)
+        await house.queue.enqueue(session, errand)
 
 
 async def finish_ingest(house: House) -> None:
@@ -428,7 +436,7 @@ async def test_when_slack_cannot_be_asked_nothing_is_answered_from_what_has_aged
     chat, reply = ScriptedChat(GOOD), NotedReply()
 
     with pytest.raises(ServiceUnavailable):
-        await house.answers(chat).answer(question(), reply)
+        await house.answers(chat).answer(question(), reply, claim=Unclaimed())
 
     assert chat.prompts == []
     assert reply.events == []
@@ -469,9 +477,12 @@ async def test_what_is_answered_to_the_asker_alone_draws_on_all_they_may_read(ho
     private = replace(question(ts="command:1"), channel_id="private:U1", thread_ts="command:1")
     chat = ScriptedChat(GOOD)
 
-    answer = await house.answers(chat).answer(private, NotedReply(), private=True)
+    answer = await house.answers(chat).answer(private, NotedReply(), private=True, claim=Unclaimed())
     others = await house.answers(chat).answer(
-        replace(private, user_id="U2", channel_id="private:U2", ts="command:2"), NotedReply(), private=True
+        replace(private, user_id="U2", channel_id="private:U2", ts="command:2"),
+        NotedReply(),
+        private=True,
+        claim=Unclaimed(),
     )
 
     assert answer is not None
@@ -587,7 +598,7 @@ async def test_no_transaction_is_open_while_a_model_or_slack_is_at_work(house: H
     house.slack.on_ask = house.assert_no_transaction
     chat = ScriptedChat("The office opens at eight ", "in the morning. [1]", meanwhile=house.assert_no_transaction)
 
-    answer = await house.answers(chat).answer(question(), NotedReply())
+    answer = await house.answers(chat).answer(question(), NotedReply(), claim=Unclaimed())
 
     assert answer is not None
     assert answer.found

@@ -109,15 +109,27 @@ async def test_a_workspace_without_documents_is_not_searched(house: House) -> No
     assert await house.search.search("soup", audience=c1()) == SearchResult()
 
 
-async def test_a_model_that_does_not_answer_is_an_error(stocked: House) -> None:
+async def test_while_the_model_does_not_answer_words_are_found_and_meaning_is_not(stocked: House) -> None:
     stocked.embedder.fails_with = ModelUnavailable("down")
 
-    with pytest.raises(ModelUnavailable):
-        await stocked.search.search("soup", audience=c1())
+    (best, *_) = (await stocked.search.search("On which day is there soup?", audience=c1())).passages
+    by_meaning = await stocked.search.search("What do we eat before the weekend?", audience=c1())
+
+    assert best.filename == "soup.txt"
+    assert (best.cosine, best.score) == (0, best.lexical)
+    assert by_meaning.passages == ()
+
+
+async def test_who_knows_that_the_model_is_away_asks_for_words_alone(stocked: House) -> None:
+    result = await stocked.search.search("soup", audience=c1(), by_words=True)
+
+    assert stocked.embedder.queries == []
+    assert [passage.filename for passage in result.passages] == ["soup.txt"]
 
 
 async def test_a_vector_at_hand_is_not_made_again(stocked: House) -> None:
     vector = await stocked.search.embed("soup")
+    assert vector is not None
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
     stocked.embedder.queries.clear()
 

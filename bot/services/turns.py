@@ -1,0 +1,105 @@
+"""What a question needs before it can be answered: who asks, what was said before, who will read it, its files."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from uuid import UUID
+
+from bot.db.engine import Sessions
+from bot.repositories.channels import ChannelRepository
+from bot.repositories.conversations import ConversationRepository
+from bot.services.audience import AudienceService
+from bot.services.errands import ingest_errand
+from bot.services.ports import Enqueue, Reply, ThreadReader
+from bot.values import Audience, Errand, Question, SharedFile, TurnContext, new_id
+
+_POLL_S = 0.25
+
+
+class TurnService:
+    """Opens the turns of conversations."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        audiences: AudienceService,
+        threads: ThreadReader,
+        enqueue: Enqueue,
+        *,
+        file_wait_s: float,
+    ) -> None:
+        self._sessions = sessions
+        self._audiences = audiences
+        self._threads = threads
+        self._enqueue = enqueue
+        self._file_wait_s = file_wait_s
+
+    async def begin(self, question: Question, *, private: bool) -> TurnContext:
+        """Store the question and return what is known of its thread and audience. Raises NotFound for nobody's."""
+        person = await self._audiences.person(question.team_id, question.user_id)
+        async with self._sessions.tenant(question.team_id) as session:
+            return await ConversationRepository(session).begin_turn(
+                question, person, private=private, max_age_s=self._audiences.max_age_s
+            )
+
+    async def begin_alone(self, audience: Audience, text: str, user_id: UUID) -> tuple[Question, TurnContext]:
+        """Store the question as the first of a conversation in its asker's personal place."""
+        team_id, root = audience.team_id, str(new_id())
+        async with self._sessions.tenant(team_id) as session:
+            channel_id = await ChannelRepository(session).record_personal(team_id, user_id)
+            conversations = ConversationRepository(session)
+            conversation_id = await conversations.record_thread_root(team_id, channel_id, root, started_by=user_id)
+            question = Question(team_id, channel_id, str(user_id), root, root, text)
+            await conversations.record_question(question, conversation_id, author_id=user_id)
+        return question, TurnContext(user_id, conversation_id, (), True, audience.channel_ids)
+
+    async def catch_up(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
+        """Read what the thread held before us, once, and the memberships that have aged. Raises ServiceUnavailable."""
+        if not turn.thread_read and not question.opens_thread and not private:
+            turns, files = await self._threads.read_thread(question.team_id, question.channel_id, question.thread_ts)
+            earlier = [turn for turn in turns if (turn.ts or "") < question.ts]
+            async with self._sessions.tenant(question.team_id) as session:
+                await ConversationRepository(session).record_thread(
+                    question.team_id, turn.conversation_id, question.channel_id, earlier
+                )
+                new = [await self._enqueue(session, _reading(file)) for file in files]
+            turn = replace(turn, history=tuple(earlier), pending_files=turn.pending_files + sum(new))
+        if turn.stale_channel_ids:
+            await self._audiences.refresh(question.team_id, turn.stale_channel_ids)
+            audience = await self._audiences.known(
+                question.team_id, channel_id=question.channel_id, user_id=question.user_id, private=private
+            )
+            turn = replace(turn, channel_ids=audience.channel_ids)
+        return turn
+
+    async def wait_for_files(self, question: Question, turn: TurnContext, reply: Reply) -> tuple[str, ...]:
+        """Wait for the thread's files; return the names of those still unread when patience ends."""
+        deadline = time.monotonic() + self._file_wait_s
+        pending, names = turn.pending_files, turn.processing
+        shown = ""
+        while pending and time.monotonic() < deadline:
+            status = f"Reading {_listed(names)} …"
+            if status != shown:
+                await reply.show_status(status)
+                shown = status
+            await asyncio.sleep(_POLL_S)
+            async with self._sessions.tenant(question.team_id) as session:
+                pending, names = await ConversationRepository(session).pending_files(
+                    question.team_id, question.channel_id, question.thread_ts
+                )
+        if not pending:
+            return ()
+        return names or ("a file shared in this thread",)
+
+
+def _reading(file: SharedFile) -> Errand:
+    place = {"channel_id": file.channel_id, "message_ts": file.message_ts, "thread_ts": file.thread_ts}
+    return ingest_errand(file.team_id, file.file_id, **place)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    if not names:
+        return "the files in this thread"
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

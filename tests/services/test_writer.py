@@ -1,0 +1,86 @@
+"""Writing without one of the models: what is still found, and what is said instead of an answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bot.errors import ModelUnavailable
+from bot.services.answers import MODEL_AWAY, MODEL_AWAY_NEAREST
+from tests.services.asking import ROOT, answers_stored, ask, question
+from tests.services.conftest import House
+from tests.services.stand_ins import NotedReply, ScriptedChat
+
+# The embedding model is away
+
+
+async def test_without_the_embedding_model_the_words_alone_are_searched_for(house: House) -> None:
+    await house.share()
+    house.embedder.fails_with = ModelUnavailable("down")
+
+    asked = await ask(house)
+
+    assert asked.answer.found
+    (passage,) = asked.chat.prompts[0].passages
+    assert passage.cosine == 0
+    assert passage.score == passage.lexical > 0.2
+
+
+async def test_a_follow_up_is_searched_by_words_too_without_asking_the_model_twice(house: House) -> None:
+    await house.share()
+    await ask(house, about=question("How many days of holiday does an employee have?"))
+    tries: list[None] = []
+    house.embedder.meanwhile = lambda: tries.append(None)
+    house.embedder.fails_with = ModelUnavailable("down")
+
+    later = question("And how many of them carry over?", ts="1700001200.000000", thread_ts=question().ts)
+    asked = await ask(house, "Up to five days carry over into March. [1]", about=later)
+
+    assert asked.answer.found
+    assert len(tries) == 1
+
+
+# The language model is away
+
+
+async def test_an_apology_for_the_model_quotes_the_nearest_passages(house: House) -> None:
+    outcome = await house.share()
+    reply = NotedReply()
+
+    await house.answers(ScriptedChat()).apologise_for_model(question(), reply)
+
+    assert reply.apologies == [MODEL_AWAY_NEAREST]
+    (source,) = reply.sources
+    assert (source.number, source.document_id, source.filename) == (1, outcome.document_id, "handbook.md")
+    assert source.permalink == f"https://slack.test/C1/{ROOT}"
+    assert "opens at eight" in source.quote
+    assert await answers_stored(house) == []
+
+
+async def test_the_apology_needs_no_embedding_model_either(house: House) -> None:
+    await house.share()
+    house.embedder.fails_with = ModelUnavailable("down")
+    reply = NotedReply()
+
+    await house.answers(ScriptedChat()).apologise_for_model(question(), reply)
+
+    assert [source.filename for source in reply.sources] == ["handbook.md"]
+
+
+async def test_where_there_is_nothing_to_quote_the_apology_stands_alone(house: House) -> None:
+    reply = NotedReply()
+
+    await house.answers(ScriptedChat()).apologise_for_model(question(), reply)
+
+    assert (reply.apologies, reply.sources) == ([MODEL_AWAY], [])
+
+
+async def test_an_apology_quotes_nothing_that_its_place_may_not_read(house: House) -> None:
+    await house.share(channel="G1")
+    elsewhere, private = NotedReply(), NotedReply()
+
+    await house.answers(ScriptedChat()).apologise_for_model(question(channel="C1"), elsewhere)
+    alone = replace(question(ts="command:1"), channel_id="private:U1", thread_ts="command:1")
+    await house.answers(ScriptedChat()).apologise_for_model(alone, private, private=True)
+
+    assert elsewhere.sources == []
+    assert [source.filename for source in private.sources] == ["handbook.md"]
