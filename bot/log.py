@@ -62,3 +62,5 @@ def configure(log_format: str = "console", level: str = "INFO") -> None:
     )
     for name in ("slack_sdk", "slack_bolt", "aiohttp.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("procrastinate", "psycopg.pool"):  # the worker says itself, and once, that the database is away
+        logging.getLogger(name).setLevel(logging.CRITICAL)

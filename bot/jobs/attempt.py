@@ -32,7 +32,7 @@ FIRST_BACKOFF_S = 1.0
 _LONGEST_BACKOFF_S = 30.0
 _STRANGE_S = 5.0
 _SETTLE_POLL_S = 0.5
-_HAND_BACK_S = 2.0
+_HAND_BACK_S = 1.0
 _DEADLY = 2
 """Deaths beyond the last attempt that an apology may cost."""
 
@@ -73,16 +73,27 @@ class Attempts:
         self._team_id = team_id
         self._start_interval_s = start_interval_s
         self.unreturned: dict[UUID, ClaimedWork] = {}
+        self._running: set[asyncio.Task[object]] = set()
         self._handing_back: set[asyncio.Task[None]] = set()
+
+    def cut_off(self) -> None:
+        """Cancel everything that runs; each is handed back."""
+        for running in self._running:
+            running.cancel()
 
     async def run(self, work_id: UUID) -> None:
         """Do a piece of work, unless it is done. Raises PutBackError when the job must come again."""
+        running = asyncio.current_task()
+        assert running is not None  # noqa: S101  # each job has a task of its own
+        self._running.add(running)
         try:
             work = await self._claim(work_id)
             while work is not None:
                 work = await self._attempt(work)
         except DatabaseUnavailable:
             raise PutBackError(_SETTLE_POLL_S) from None
+        finally:
+            self._running.discard(running)
 
     async def hand_back_rest(self) -> None:
         """Hand back what couldn't be handed back when it was cut off. Raises DatabaseUnavailable."""
@@ -140,7 +151,9 @@ class Attempts:
             await self._guarded(task, work, lambda: self._run(task, work))
 
     async def _run(self, task: Task, work: ClaimedWork) -> None:
-        await task.run(work, WorkClaim(work))
+        delay_s = await task.run(work, WorkClaim(work))
+        if delay_s is not None:
+            await self._put_back(work, delay_s)
         await self._settle(lambda works: works.finish(work.team_id, work.id, work.epoch, "done"))
 
     async def _withdraw(self, task: Task, work: ClaimedWork) -> None:

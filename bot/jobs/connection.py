@@ -25,6 +25,7 @@ log = structlog.get_logger()
 _RECONNECT_S = 1.0
 _CONNECT_TIMEOUT_S = 5
 _POOL_TIMEOUT_S = 5.0
+_CLOSE_S = 0.5
 
 
 def conninfo_from(url: str) -> str:
@@ -69,6 +70,13 @@ class QueueConnector(PsycopgConnector):
             if not connection.closed:
                 with socket.socket(fileno=os.dup(connection.fileno())) as handle, suppress(OSError):
                     handle.shutdown(socket.SHUT_RDWR)  # an OSError says that the other side was faster
+
+    async def close_async(self) -> None:
+        """Close for good, whoever waits for an answer or for a connection; within a second, or nearly."""
+        self.sever()
+        pool, self._async_pool = self._async_pool, None
+        if pool is not None:
+            await pool.close(timeout=_CLOSE_S)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

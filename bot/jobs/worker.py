@@ -28,8 +28,10 @@ PATIENCE_S = 5.0
 
 _LONGEST_PAUSE_S = 5.0
 _OPEN_S = 10.0
-_END_S = 2.0
-"""What a worker may take to end once its jobs were cut off."""
+_END_S = 1.5
+"""What a worker may take to end once its jobs were cut off, and again once its connections were closed."""
+
+_STOP_S = 4.5
 
 
 class QueueLostError(Exception):
@@ -85,11 +87,11 @@ class Worker:
     async def stop(self, grace_s: float) -> None:
         """Take on nothing more; let what runs finish for `grace_s`, then cut it off and hand it back.
 
-        Returns within `grace_s` and four seconds more, database or not.
+        Returns within `grace_s` and a few seconds more, database or not.
         """
         self._grace_s = grace_s
         self._stopping.set()
-        await _wait(self._ended, grace_s + 2 * _END_S)
+        await _wait(self._ended, grace_s + _STOP_S)
 
     async def _serve(self) -> None:
         """Work over one set of connections, until they are lost or we are to stop."""
@@ -106,7 +108,6 @@ class Worker:
         except Exception:  # the edge: whatever is wrong, a queue that stops is worse
             log.exception("queue.failed")
         finally:
-            connector.sever()
             await app.close_async()
 
     async def _work(self, context: JobContext, *, team_id: str, work_id: str) -> None:  # noqa: ARG002  # every job's
@@ -120,7 +121,6 @@ class Worker:
             concurrency=POOLS[pool],
             fetch_job_polling_interval=self._poll_s,
             abort_job_polling_interval=600,
-            shutdown_graceful_timeout=0,
             delete_jobs="successful",
             install_signal_handlers=False,
             update_heartbeat_interval=min(10.0, self._stall_s / 4),
@@ -133,35 +133,32 @@ class Worker:
         stopping = asyncio.create_task(self._stopping.wait(), name="queue:stopping")
         try:
             done, _ = await asyncio.wait({*runs, watch, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if stopping in done:
-                await self._end(connector, workers, runs, grace_s=self._grace_s)
-                return
-            for task in done:
-                await task  # raises why it ended
-            raise QueueLostError("a worker ended")
+            for task in done - {stopping}:
+                task.result()  # raises why it ended
+            if stopping not in done:
+                raise QueueLostError("a worker ended")
         finally:
-            await self._end(connector, workers, runs, grace_s=0)
-            watch.cancel()
-            stopping.cancel()
-            await asyncio.wait({watch, stopping}, timeout=_END_S)
+            await self._end(connector, workers, runs)
+            for task in (watch, stopping):
+                task.cancel()
+            await asyncio.gather(watch, stopping, return_exceptions=True)
 
-    @staticmethod
-    async def _end(
-        connector: QueueConnector, workers: list[PoolWorker], runs: set[asyncio.Task[None]], *, grace_s: float
-    ) -> None:
-        """End the workers: their jobs get the grace, then are cut off; whoever waits for a silent database, too."""
+    async def _end(self, connector: QueueConnector, workers: list[PoolWorker], runs: set[asyncio.Task[None]]) -> None:
+        """End the workers. What runs gets its grace, unless the queue was lost; then it is cut off and handed back."""
         for worker in workers:
-            worker.shutdown_graceful_timeout = grace_s
             worker.stop()
-        _, late = await asyncio.wait(runs, timeout=grace_s + _END_S)
-        if late:
-            connector.sever()
+        if self._stopping.is_set():
+            await asyncio.wait(runs, timeout=self._grace_s)
+        self._attempts.cut_off()
+        _, late = await asyncio.wait(runs, timeout=_END_S)
+        if late:  # they wait for a database that says nothing
+            await connector.close_async()
             for run in late:
                 run.cancel()
-            await asyncio.wait(late, timeout=_END_S / 2)
-        for run in runs - late:
-            if not run.cancelled() and (error := run.exception()) is not None:
-                log.debug("queue.worker_ended", reason=str(error))
+            await asyncio.wait(late, timeout=_END_S)
+        for run in runs:
+            if run.done() and not run.cancelled() and (error := run.exception()) is not None:
+                log.debug("queue.worker_ended", reason=str(error.__cause__ or error))
 
     async def _watch(self, connector: QueueConnector, jobs: HeldJobs) -> None:
         """Prove the queue again and again. Raises QueueLostError when it doesn't answer in time."""
