@@ -128,6 +128,8 @@ class Call:
         thread_ts = self.text("thread_ts")
         if not thread_ts:
             return None
+        if thread_ts in self.store.tombstones[channel.id]:
+            return thread_ts
         return self.message(channel, thread_ts, error="thread_not_found").root_ts
 
     def page(self, items: Sequence[Any], *, default: int, most: int = 1000) -> tuple[list[Any], Json]:

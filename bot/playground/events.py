@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from bot.playground.shapes import CHANNEL_TYPES, file_json, message_json, user_json
+from bot.playground.shapes import CHANNEL_TYPES, file_json, message_json, tombstone_json, user_json
 from bot.playground.state import Channel, File, Json, Message, Store, User
 from bot.values import ChannelKind
 
@@ -65,6 +65,11 @@ class Events:
         """A post is gone."""
         hidden = self._hidden(message, "message_deleted")
         return hidden | {"deleted_ts": message.ts, "previous_message": self.message(message)}
+
+    def message_buried(self, message: Message, previous: Json) -> Json:
+        """A post with replies is gone: Slack tells of it as an edit, which leaves a tombstone in its place."""
+        stone = tombstone_json(self._store, message)
+        return self._hidden(message, "message_changed") | {"message": stone, "previous_message": previous}
 
     def file_shared(self, file: File, channel: Channel) -> Json:
         """A file now shows in a channel; carries ids only, as Slack's does."""

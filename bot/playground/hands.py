@@ -117,7 +117,7 @@ class Hands(Copies):
         user, channel = self._inside(who, where)
         if not text and not files:
             raise InvalidRequest("an empty message", user_message="There is nothing to send yet.")
-        if thread_ts and self.store.message(channel.id, thread_ts) is None:
+        if thread_ts and not (self.store.message(channel.id, thread_ts) or self.store.thread(channel.id, thread_ts)):
             raise NotFound(f"no thread {thread_ts}", user_message="That thread is gone.")
         stored = stored_text(self.store, text) if as_typed else text
         uploads = [self._upload(user, attachment) for attachment in files]

@@ -208,6 +208,12 @@ def message_json(store: Store, message: Message) -> Json:
     return shown | thread_summary(store, message)
 
 
+def tombstone_json(store: Store, message: Message) -> Json:
+    """What stands in the place of a deleted message that others had replied to."""
+    shown: Json = {"type": "message", "subtype": "tombstone", "text": "This message was deleted.", "user": "USLACKBOT"}
+    return shown | {"hidden": True, "ts": message.ts} | thread_summary(store, message)
+
+
 def thread_summary(store: Store, message: Message) -> Json:
     """What Slack adds to a message that others replied to; {} when nobody did."""
     replies = [] if message.is_reply else [m for m in store.thread(message.channel_id, message.ts) if m.is_reply]

@@ -156,6 +156,7 @@ class Store:
         self.users: dict[str, User] = {self.bot.id: self.bot}
         self.channels: dict[str, Channel] = {}
         self.messages: dict[str, dict[str, Message]] = {}
+        self.tombstones: dict[str, dict[str, Message]] = {}
         self._threads: dict[str, dict[str, dict[str, Message]]] = {}
         self.ephemerals: dict[str, Message] = {}
         self.files: dict[str, File] = {}
@@ -196,22 +197,33 @@ class Store:
         """Make a channel; nobody is told."""
         channel = Channel(channel_id, kind, name, int(time.time()), creator_id, topic, list(members))
         self.channels[channel.id] = channel
-        self.messages[channel.id], self._threads[channel.id] = {}, {}
+        self.messages[channel.id], self._threads[channel.id], self.tombstones[channel.id] = {}, {}, {}
         return channel
 
     def drop_channel(self, channel_id: str) -> None:
         """Forget a channel and all that was said in it."""
-        del self.channels[channel_id], self.messages[channel_id], self._threads[channel_id]
+        del self.channels[channel_id], self.messages[channel_id]
+        del self._threads[channel_id], self.tombstones[channel_id]
 
     def put(self, message: Message) -> None:
         """Take a message in."""
         self.messages[message.channel_id][message.ts] = message
         self._threads[message.channel_id].setdefault(message.root_ts, {})[message.ts] = message
 
-    def drop(self, message: Message) -> None:
-        """Forget a message; one that isn't there is nothing."""
+    def drop(self, message: Message) -> bool:
+        """Forget a message; one that isn't there is nothing. Return True when its replies keep a tombstone in its place.
+
+        The last reply takes the tombstone with it.
+        """
         self.messages[message.channel_id].pop(message.ts, None)
-        self._threads[message.channel_id].get(message.root_ts, {}).pop(message.ts, None)
+        thread = self._threads[message.channel_id].get(message.root_ts, {})
+        thread.pop(message.ts, None)
+        if not thread:
+            self.tombstones[message.channel_id].pop(message.root_ts, None)
+            return False
+        if not message.is_reply:
+            self.tombstones[message.channel_id][message.ts] = message
+        return not message.is_reply
 
     def message(self, channel_id: str, ts: str) -> Message | None:
         """Return this message, or None when it isn't (any longer) there."""

@@ -86,12 +86,14 @@ class Workspace:
         self.show(message)
 
     def delete(self, message: Message) -> None:
-        """Take a message away."""
+        """Take a message away; one with replies leaves a tombstone, which the app hears of as a change."""
         if message.seen_by:
             self.store.ephemerals.pop(message.ts, None)
         else:
-            self.store.drop(message)
-            self._send(message.channel_id, self.events.message_deleted(message))
+            previous = self.events.message(message)
+            buried = self.store.drop(message)
+            event = self.events.message_buried(message, previous) if buried else self.events.message_deleted(message)
+            self._send(message.channel_id, event)
         self.watchers.tell("deleted", channel=message.channel_id, ts=message.ts, thread_ts=message.root_ts)
 
     def delete_file(self, file: File) -> None:

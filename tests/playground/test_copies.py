@@ -7,7 +7,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.playground.local import LocalSlack
 from bot.playground.state import Channel, User
 from tests.contracts import Contracts
-from tests.playground.conftest import Listener
+from tests.playground.conftest import Listener, refused
 
 
 async def test_a_phantom_is_the_same_gesture_in_another_message(
@@ -105,3 +105,32 @@ async def test_a_question_that_is_deleted_is_told_with_what_it_said(
     deleted = next(event for event in events if event.get("subtype") == "message_deleted")
     assert (deleted["deleted_ts"], deleted["hidden"]) == (question.ts, True)
     assert deleted["previous_message"]["client_msg_id"] == question.client_msg_id
+
+
+async def test_a_deleted_question_that_was_answered_leaves_a_tombstone_until_its_last_reply_goes(
+    slack: LocalSlack, app: Listener, client: AsyncWebClient, ada: User, general: Channel, contracts: Contracts
+) -> None:
+    question = await slack.mention(ada, general, "When do we open?")
+    answer = await client.chat_postMessage(channel=general.id, text="At nine.", thread_ts=question.ts)
+
+    await slack.delete(question)
+
+    await slack.settle()
+    [told] = [event for event in slack.events if event.get("subtype") == "message_changed"]
+    assert (told["message"]["subtype"], told["message"]["ts"]) == ("tombstone", question.ts)
+    assert told["previous_message"]["client_msg_id"] == question.client_msg_id
+    contracts.check_event(told)
+    [shown] = (await client.conversations_history(channel=general.id))["messages"]
+    assert (shown["subtype"], shown["user"], shown["reply_count"]) == ("tombstone", "USLACKBOT", 1)
+    thread = (await client.conversations_replies(channel=general.id, ts=question.ts))["messages"]
+    assert [(message["ts"], message.get("subtype")) for message in thread] == [
+        (question.ts, "tombstone"),
+        (answer["ts"], None),
+    ]
+    again = await client.chat_postMessage(channel=general.id, text="Or at ten.", thread_ts=question.ts)
+    assert slack.store.message(general.id, question.ts) is None
+
+    for ts in (answer["ts"], again["ts"]):
+        await client.chat_delete(channel=general.id, ts=ts)
+    assert (await client.conversations_history(channel=general.id))["messages"] == []
+    assert await refused(client.conversations_replies(channel=general.id, ts=question.ts)) == "thread_not_found"

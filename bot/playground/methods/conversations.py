@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bot.playground.call import SCOPE_PREFIXES, Call, Method, Methods
 from bot.playground.refusal import ApiRefusal
-from bot.playground.shapes import CHANNEL_TYPES, channel_json
+from bot.playground.shapes import CHANNEL_TYPES, channel_json, tombstone_json
 from bot.playground.state import Channel, Json, Message
 from bot.values import ChannelKind
 
@@ -73,8 +73,9 @@ def history(call: Call) -> Json:
     """List a channel's messages, newest first, replies left out."""
     channel = call.joined_channel()
     call.need_for(channel, "history")
-    newest_first = _between(call, call.store.top_level(channel.id))[::-1]
-    page, more = call.page(newest_first, default=100, most=999)
+    stones = call.store.tombstones[channel.id].values()
+    oldest_first = sorted([*call.store.top_level(channel.id), *stones], key=lambda message: message.ts)
+    page, more = call.page(_between(call, oldest_first)[::-1], default=100, most=999)
     return _messages(call, page, more)
 
 
@@ -82,8 +83,11 @@ def replies(call: Call) -> Json:
     """List a thread, oldest first, its root always before the rest. Any message of the thread names it."""
     channel = call.joined_channel()
     call.need_for(channel, "history")
-    named = call.message(channel, call.required("ts"), error="thread_not_found")
-    root, *rest = call.store.thread(channel.id, named.root_ts) or [named]
+    ts = call.required("ts")
+    named = call.store.tombstones[channel.id].get(ts) or call.message(channel, ts, error="thread_not_found")
+    rest = [message for message in call.store.thread(channel.id, named.root_ts) if message.ts != named.root_ts]
+    stones = call.store.tombstones[channel.id]
+    root = call.store.message(channel.id, named.root_ts) or stones.get(named.root_ts) or named
     page, more = call.page([root, *_between(call, rest)], default=1000)
     return _messages(call, page, more)
 
@@ -139,10 +143,15 @@ def _between(call: Call, messages: Sequence[Message]) -> list[Message]:
 
 
 def _messages(call: Call, page: Sequence[Message], more: Json) -> Json:
-    shown = [call.workspace.events.shown(message) for message in page]
+    shown = [_shown(call, message) for message in page]
     if not call.args.get("include_all_metadata"):
         shown = [{key: value for key, value in message.items() if key != "metadata"} for message in shown]
     return {"messages": shown, "has_more": bool(more["response_metadata"]["next_cursor"]), **more}
+
+
+def _shown(call: Call, message: Message) -> Json:
+    buried = message.ts in call.store.tombstones[message.channel_id]
+    return tombstone_json(call.store, message) if buried else call.workspace.events.shown(message)
 
 
 METHODS: Methods = {
