@@ -19,6 +19,8 @@ from bot.jobs.attempt import Attempts
 from bot.jobs.recovery import Recovery
 from bot.repositories.work import ClaimedWork, WorkRepository
 from bot.slack.inbox import Inbox
+from tests.faults import sabotage_edges
+from tests.faults.sabotage_edges import _nothing, _replace
 
 
 def _reaper() -> None:
@@ -69,7 +71,7 @@ def _patience() -> None:
     _replace(Attempts, "_settle", settle)
 
 
-def _store_before_ack() -> None:
+def _store_first() -> None:
     """Acknowledge first, and store then."""
     in_time = Inbox._in_time
     stores: set[asyncio.Task[None]] = set()
@@ -82,19 +84,9 @@ def _store_before_ack() -> None:
     _replace(Inbox, "_in_time", later)
 
 
-def _replace(kind: type, name: str, by: Callable[..., object]) -> None:
-    """Put `by` in a method's place; AttributeError when there is no such method any more."""
-    getattr(kind, name)
-    setattr(kind, name, by)
-
-
 async def _quietly(write: Coroutine[Any, Any, None]) -> None:
     with contextlib.suppress(DatabaseUnavailable):
         await write
-
-
-async def _nothing(*_: object, **__: object) -> int:
-    return 0
 
 
 MECHANISMS: dict[str, Callable[[], None]] = {
@@ -102,7 +94,8 @@ MECHANISMS: dict[str, Callable[[], None]] = {
     "audit": _audit,
     "fence": _fence,
     "patience": _patience,
-    "store_before_ack": _store_before_ack,
+    "store_first": _store_first,
+    **sabotage_edges.MECHANISMS,
 }
 """What is switched off, by name: each replaces functions of the bot in this process."""
 

@@ -15,7 +15,7 @@ from tests.faults.report import Figure, Result, Scale, result_of
 from tests.faults.world import World, open_world, written_by_openai
 
 NUMBER, TITLE = 4, "database black-holed"
-SABOTAGES = {"store_before_ack": "without_row"}
+SABOTAGES = {"store_first": "without_row"}
 
 RED_S, GROWTH_MIB, RECOVERY_S = 10, 50, 45
 
