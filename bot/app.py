@@ -36,7 +36,7 @@ from bot.services.users import UserService
 from bot.services.writer import AnswerWriter, Permalink
 from bot.slack import register
 from bot.slack.actions import ActionListeners
-from bot.slack.client import Clients, Pacer, ask
+from bot.slack.client import Clients, ask
 from bot.slack.commands import CommandListeners
 from bot.slack.connection import require_app_token
 from bot.slack.delivery import Capabilities, Delivery
@@ -229,7 +229,13 @@ def _wire_slack(
 ) -> AsyncApp:
     """Attach the listeners, and start the worker that does the work they store."""
     capabilities, inbox = Capabilities(), Inbox(services.sessions, services.queue)
-    delivery = Delivery(services.sessions, clients, Pacer(), capabilities, bot_user_id=workspace.bot_user_id)
+    delivery = Delivery(
+        services.sessions,
+        clients,
+        capabilities,
+        bot_user_id=workspace.bot_user_id,
+        interval_s=settings.post_interval_s,
+    )
     bolt = AsyncApp(
         client=clients.nameless,
         authorize=authorize_as(
@@ -257,7 +263,7 @@ def _wire_slack(
         services.indexes,
         intake=SlackIntake(delivery, directory, bot_user_id=workspace.bot_user_id),
         files=SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url),
-        receipts=SlackReceipts(delivery),
+        receipts=SlackReceipts(delivery.posts),
     )
     worker = Worker(services.sessions, tasks.table(), queue_url=queue_url, team_id=workspace.team_id)
     working = asyncio.create_task(worker.run(), name="queue")

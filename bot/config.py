@@ -133,6 +133,7 @@ class Settings(BaseSettings):
     relevance_floor: float = Field(0.2, ge=0, le=1, description="Passages scoring less are noise")
     answer_floor: float = Field(0.4, ge=0, le=1, description="The local answerer refuses below this confidence")
     exact_search_limit: int = Field(50_000, ge=1, description="Visible chunks up to which search is always exact")
+    post_interval_s: float = Field(1.05, ge=0, description="Between two messages to one channel")
     file_wait_s: float = Field(60, ge=0, description="Longest wait of a question for files still being read")
     membership_age_s: float = Field(60, ge=0, description="Age at which a channel's members are read anew")
 

@@ -6,16 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from slack_sdk.webhook.async_client import AsyncWebhookClient
-
 from bot.db.engine import Sessions
 from bot.jobs.queue import Queue
 from bot.repositories.inbox import InboxRepository
 from bot.services.errands import answer_errand, ingest_errand, receipt_errand
-from bot.services.ports import Asked
+from bot.services.ports import Asked, Claim
 from bot.slack.delivery import Delivery
 from bot.slack.directory import SlackDirectory
-from bot.slack.private import PrivateReply
 from bot.text.mrkdwn import plain_from, without_mention
 from bot.values import Errand, Question
 
@@ -79,11 +76,11 @@ class SlackIntake:
         self._directory = directory
         self._bot_user_id = bot_user_id
 
-    async def open(self, body: bytes) -> Asked:
+    async def open(self, body: bytes, claim: Claim) -> Asked:
         """Return the question in a stored body, its text plain, and where the answer goes."""
         request: Body = json.loads(body)
         if "command" in request:
-            return self._command(request)
+            return self._command(request, claim)
         event = request["event"]
         question = Question(
             team_id=request["team_id"],
@@ -93,9 +90,9 @@ class SlackIntake:
             thread_ts=event.get("thread_ts") or event["ts"],
             text=await self._plain(request["team_id"], event.get("text") or ""),
         )
-        return Asked(question, self._delivery.reply_to(question), private=False)
+        return Asked(question, self._delivery.reply_to(question, claim), private=False)
 
-    def _command(self, request: Body) -> Asked:
+    def _command(self, request: Body, claim: Claim) -> Asked:
         """A command's question lives in a conversation of its own, which only its asker sees."""
         ts = f"command:{request['trigger_id']}"
         question = Question(
@@ -106,8 +103,8 @@ class SlackIntake:
             thread_ts=ts,
             text=plain_from(request.get("text") or "", {}),
         )
-        webhook = AsyncWebhookClient(request["response_url"], session=self._delivery.clients.session)
-        return Asked(question, PrivateReply(webhook, question), private=True)
+        reply = self._delivery.reply_privately(question, claim, response_url=request["response_url"])
+        return Asked(question, reply, private=True)
 
     async def _plain(self, team_id: str, markup: str) -> str:
         spoken = without_mention(markup, self._bot_user_id)

@@ -1,4 +1,4 @@
-"""Posts are paced and made once; Slack's errors become ours."""
+"""Slack's errors become ours; what may be repeated is, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from slack_sdk.errors import SlackApiError
+from aiohttp import web
 
 from bot.errors import InvalidSettings, NotFound, ServiceUnavailable
+from bot.playground.faults import broken, html, refused
 from bot.playground.local import LocalSlack
-from bot.slack.client import Clients, Pacer, Poster, ask, error_code
+from bot.slack.client import (
+    Clients,
+    MessageGone,
+    RateLimited,
+    SlackRefusal,
+    Unanswered,
+    Unsupported,
+    ask,
+    insist,
+    tell,
+)
+from tests.slack.acts import calls_of
 
 
 @pytest.fixture
@@ -25,78 +37,114 @@ def place(slack: LocalSlack) -> str:
     return slack.store.channel("general").id
 
 
-async def test_messages_to_one_channel_keep_their_distance_and_others_do_not_wait() -> None:
-    pacer, started = Pacer(interval_s=0.2), time.monotonic()
-
-    await pacer.turn("C1")
-    await pacer.turn("C2")
-    at_once = time.monotonic() - started
-    await pacer.turn("C1")
-
-    assert at_once < 0.1
-    assert time.monotonic() - started >= 0.2
-
-
-async def test_a_turn_that_came_to_nothing_is_given_back() -> None:
-    pacer, started = Pacer(interval_s=5), time.monotonic()
-
-    await pacer.turn("C1")
-    pacer.give_back("C1")
-    await pacer.turn("C1")
-
-    assert time.monotonic() - started < 1
-
-
-async def test_a_rate_limit_is_waited_out_for_the_whole_channel(
-    slack: LocalSlack, clients: Clients, place: str
-) -> None:
-    slack.faults.refuse("chat.postMessage", "ratelimited", status=429, retry_after_s=1)
-    started = time.monotonic()
-
-    await Poster(clients.posting, Pacer(interval_s=0)).call("chat.postMessage", channel=place, text="once")
-
-    assert time.monotonic() - started >= 1
-    assert [message.text for message in slack.store.messages[place].values()] == ["once"]
-
-
-async def test_a_dropped_connection_is_not_posted_through_again(
-    slack: LocalSlack, clients: Clients, place: str
-) -> None:
-    slack.faults.cut_reply("chat.postMessage")
-
-    with pytest.raises(ServiceUnavailable):
-        await Poster(clients.posting, Pacer(interval_s=0)).call("chat.postMessage", channel=place, text="once")
-
-    assert len(slack.store.messages[place]) == 1
-
-
-async def test_what_slack_refuses_comes_through_to_the_one_who_posts(clients: Clients, place: str) -> None:
-    with pytest.raises(SlackApiError) as error:
-        await Poster(clients.posting, Pacer()).call("chat.postMessage", channel=place, text="")
-
-    assert error_code(error.value) == "no_text"
-
-
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
         ("channel_not_found", NotFound),
+        ("is_archived", NotFound),
         ("user_not_found", NotFound),
+        ("message_not_found", MessageGone),
         ("invalid_auth", InvalidSettings),
         ("token_revoked", InvalidSettings),
-        ("fatal_error", ServiceUnavailable),
-        ("missing_scope", ServiceUnavailable),
+        ("fatal_error", Unanswered),
+        ("missing_scope", Unsupported),
+        ("msg_too_long", SlackRefusal),
+        ("rate_limited", RateLimited),
     ],
 )
-async def test_slacks_errors_become_ours(slack: LocalSlack, clients: Clients, code: str, kind: type[Exception]) -> None:
-    slack.faults.refuse("users.info", code, times=3)
+async def test_slacks_refusals_become_our_errors(
+    slack: LocalSlack, clients: Clients, place: str, code: str, kind: type[Exception]
+) -> None:
+    slack.faults.refuse("chat.postMessage", code)
 
     with pytest.raises(kind):
+        await tell(clients.posting.chat_postMessage(channel=place, text="once"))
+
+
+async def test_who_only_reads_waits_for_what_slack_refuses_by_an_unknown_name(
+    slack: LocalSlack, clients: Clients
+) -> None:
+    slack.faults.refuse("users.info", "fetch_members_failed")
+
+    with pytest.raises(ServiceUnavailable):
         await ask(clients.reading.users_info(user="U1"))
 
 
-async def test_an_http_error_without_a_name_has_its_status(slack: LocalSlack, clients: Clients) -> None:
-    slack.faults.refuse("users.info", "", status=503, times=5)
+@pytest.mark.parametrize("fault", [broken(done=True), html(), refused("", status=502), refused("internal_error")])
+async def test_nobody_knows_what_became_of_a_post_without_a_clear_answer(
+    slack: LocalSlack, clients: Clients, place: str, fault: object
+) -> None:
+    slack.faults.put("chat.postMessage", fault)  # type: ignore[arg-type]  # any of several kinds of fault
 
-    with pytest.raises(ServiceUnavailable, match="503"):
-        await ask(clients.posting.users_info(user="U1"))
+    with pytest.raises(Unanswered):
+        await tell(clients.posting.chat_postMessage(channel=place, text="once"))
+
+    assert len(slack.store.messages[place]) <= 1
+
+
+async def test_a_post_that_could_not_even_be_sent_was_not_posted(unused_tcp_port: int) -> None:
+    clients = Clients("xoxb-1", base_url=f"http://127.0.0.1:{unused_tcp_port}/api/")
+
+    with pytest.raises(ServiceUnavailable) as error:
+        await tell(clients.posting.chat_postMessage(channel="C1", text="once"))
+    await clients.close()
+
+    assert not isinstance(error.value, Unanswered)
+
+
+async def test_an_answer_that_is_no_object_is_none() -> None:
+    async def words(request: web.Request) -> web.Response:
+        return web.Response(text="Everything is fine")
+
+    app = web.Application()
+    app.router.add_post("/api/{method}", words)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    clients = Clients("xoxb-1", base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/api/")
+
+    with pytest.raises(Unanswered):
+        await tell(clients.posting.chat_postMessage(channel="C1", text="once"))
+
+    await clients.close()
+    await runner.cleanup()
+
+
+async def test_a_change_is_repeated_until_it_is_answered(slack: LocalSlack, clients: Clients, place: str) -> None:
+    posted = await clients.posting.chat_postMessage(channel=place, text="old")
+    slack.faults.put("chat.update", html())
+    slack.faults.put("chat.update", broken(done=False))
+    slack.faults.cut_reply("chat.update")
+
+    await insist(clients.posting, "chat.update", {"channel": place, "ts": posted["ts"], "text": "new"})
+
+    assert [message.text for message in slack.store.messages[place].values()] == ["new"]
+
+
+async def test_a_change_that_slack_will_not_make_is_tried_once(slack: LocalSlack, clients: Clients, place: str) -> None:
+    slack.faults.refuse("chat.update", "edit_window_closed", times=2)
+
+    with pytest.raises(SlackRefusal):
+        await insist(clients.posting, "chat.update", {"channel": place, "ts": "1.0", "text": "new"})
+
+    assert len([call for call in slack.calls if call.method == "chat.update"]) == 1
+
+
+async def test_a_change_waits_for_a_short_limit_and_leaves_a_long_one_to_the_queue(
+    slack: LocalSlack, clients: Clients, place: str
+) -> None:
+    posted = await clients.posting.chat_postMessage(channel=place, text="old")
+    change = {"channel": place, "ts": posted["ts"], "text": "new"}
+    slack.faults.refuse("chat.update", "ratelimited", status=429, retry_after_s=1)
+    started = time.monotonic()
+    await insist(clients.posting, "chat.update", change)
+    waited_s = time.monotonic() - started
+    slack.faults.refuse("chat.update", "ratelimited", status=429, retry_after_s=30)
+
+    with pytest.raises(RateLimited) as error:
+        await insist(clients.posting, "chat.update", change)
+
+    assert waited_s >= 1
+    assert error.value.retry_after_s == 30
+    assert len(calls_of(slack, "chat.update")) == 1
+    assert not slack.manners.early
