@@ -225,9 +225,12 @@ class Attempts:
         self.unreturned[work.id] = work
         handing_back = asyncio.create_task(self._hand_back(work))
         self._handing_back.add(handing_back)
-        handing_back.add_done_callback(self._handing_back.discard)
+        handing_back.add_done_callback(self._handed_back)
         await asyncio.wait({handing_back}, timeout=_HAND_BACK_S)
-        if handing_back.done() and (error := handing_back.exception()) is not None:
+
+    def _handed_back(self, handing_back: asyncio.Task[None]) -> None:
+        self._handing_back.discard(handing_back)
+        if not handing_back.cancelled() and (error := handing_back.exception()) is not None:
             log.warning("work.unreturned", reason=str(error))
 
     async def _hand_back(self, work: ClaimedWork) -> None:

@@ -74,9 +74,8 @@ class QueueConnector(PsycopgConnector):
     async def close_async(self) -> None:
         """Close for good, whoever waits for an answer or for a connection; within a second, or nearly."""
         self.sever()
-        pool, self._async_pool = self._async_pool, None
-        if pool is not None:
-            await pool.close(timeout=_CLOSE_S)
+        if self._async_pool is not None:
+            await self._async_pool.close(timeout=_CLOSE_S)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:

@@ -129,6 +129,8 @@ class Worker:
 
     async def _work_on(self, connector: QueueConnector, jobs: HeldJobs, workers: list[PoolWorker]) -> None:
         runs = {asyncio.create_task(worker.run(), name=f"queue:{worker.worker_name}") for worker in workers}
+        for run in runs:
+            run.add_done_callback(_look_at)
         watch = asyncio.create_task(self._watch(connector, jobs), name="queue:watch")
         stopping = asyncio.create_task(self._stopping.wait(), name="queue:stopping")
         try:
@@ -156,22 +158,23 @@ class Worker:
             for run in late:
                 run.cancel()
             await asyncio.wait(late, timeout=_END_S)
-        for run in runs:
-            if run.done() and not run.cancelled() and (error := run.exception()) is not None:
-                log.debug("queue.worker_ended", reason=str(error.__cause__ or error))
 
     async def _watch(self, connector: QueueConnector, jobs: HeldJobs) -> None:
         """Prove the queue again and again. Raises QueueLostError when it doesn't answer in time."""
         while True:
             started_at = time.monotonic()
             beat = asyncio.create_task(self._beat(connector, jobs), name="queue:beat")
-            await asyncio.wait({beat}, timeout=self._patience_s)
-            await asyncio.wait({beat}, timeout=BEAT_S / 10)  # we may have slept ourselves: answers that are here count
-            if not beat.done():
-                connector.sever()
+            beat.add_done_callback(_look_at)
+            try:
+                await asyncio.wait({beat}, timeout=self._patience_s)
+                await asyncio.wait(
+                    {beat}, timeout=BEAT_S / 10
+                )  # we may have slept ourselves: answers that are here count
+                if not beat.done():
+                    raise QueueLostError("no answer")
+                beat.result()
+            finally:
                 beat.cancel()
-                raise QueueLostError("no answer")
-            await beat
             if connector.waiting_s() > self._patience_s:
                 raise QueueLostError("a statement got no answer")
             self._proved_at = started_at
@@ -188,6 +191,12 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait({waiting}, timeout=timeout_s)
     waiting.cancel()
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Take note of how a task ended that nobody may be waiting for any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.debug("queue.task_failed", name=task.get_name(), reason=str(error.__cause__ or error))
 
 
 _BEAT = "UPDATE procrastinate_workers SET last_heartbeat = now() WHERE id = ANY(%(worker_ids)s::bigint[])"

@@ -69,7 +69,9 @@ async def test_answers_files_and_chores_have_pools_of_their_own(sessions: Sessio
         for each in (errand("a"), file, index_errand(TEAM, ModelId(1))):
             await Queue().enqueue(session, each)
 
-    assert [job["queue_name"] for job in await jobs(sessions)] == [f"{TEAM}/{pool}" for pool in ("answer", "ingest", "chore")]
+    assert [job["queue_name"] for job in await jobs(sessions)] == [
+        f"{TEAM}/{pool}" for pool in ("answer", "ingest", "chore")
+    ]
 
 
 async def test_who_waits_for_many_answers_lets_others_go_first(sessions: Sessions) -> None:

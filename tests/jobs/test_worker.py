@@ -277,9 +277,7 @@ async def test_a_silent_database_is_noticed_given_up_and_found_again(
     diary = Diary()
     async with FaultProxy(_target(database)) as proxy:
         url = _through(database, proxy)
-        worker = Worker(
-            sessions, {"answer": diary.task()}, queue_url=url, team_id=TEAM, poll_s=0.05, patience_s=1.0
-        )
+        worker = Worker(sessions, {"answer": diary.task()}, queue_url=url, team_id=TEAM, poll_s=0.05, patience_s=1.0)
         working = asyncio.create_task(worker.run())
         await enqueue(sessions, "before")
         await until(lambda: diary.ended == ["before"])
@@ -298,9 +296,7 @@ async def test_a_silent_database_is_noticed_given_up_and_found_again(
         await working
 
 
-async def test_running_work_is_cut_off_when_the_database_falls_silent(
-    sessions: Sessions, database: Database
-) -> None:
+async def test_running_work_is_cut_off_when_the_database_falls_silent(sessions: Sessions, database: Database) -> None:
     diary, freed = Diary(), asyncio.Event()
 
     async def wait_the_first_time(_: ClaimedWork) -> None:
