@@ -61,13 +61,13 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         drained_s = await crowd.answered(burst, timeout_s=size.timeout_s)
         calm = await _others(crowd, size)
         await crowd.answered(timeout_s=size.timeout_s)
-        flood = asyncio.create_task(_flood(world.slack, size.flood))
+        flooding = asyncio.create_task(flood(world.slack, size.flood))
         flooded = await _others(crowd, size)
-        crowd.asked += await flood
+        crowd.asked += await flooding
         await crowd.answered(timeout_s=size.timeout_s)
         await crowd.settled()
-        acks = _acks(world.slack, crowd.asked)
-        ratio = _waits(world.slack, flooded, 0.95) / _waits(world.slack, calm, 0.95)
+        acks = acknowledged_after(world.slack, crowd.asked)
+        ratio = waits(world.slack, flooded, 0.95) / waits(world.slack, calm, 0.95)
         return result_of(
             NUMBER,
             f"{TITLE}: {EVENTS_PER_SECOND} events/s for {size.steady_s / 60:g} min",
@@ -77,7 +77,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
             Figure("events", "events of people's doing", len(acks)),
             Figure("ack_p99_ms", "event → acknowledged, p99", 1000 * percentile(acks, 0.99), "ms", 1000 * ACK_P99_S),
             Figure("ack_max_ms", "event → acknowledged, worst", 1000 * max(acks), "ms", 1000 * ACK_MAX_S),
-            Figure("steady_p95_s", "question → answer, p95, steady", _waits(world.slack, steady, 0.95), "s"),
+            Figure("steady_p95_s", "question → answer, p95, steady", waits(world.slack, steady, 0.95), "s"),
             Figure(
                 "drained_s",
                 f"{size.burst} questions in {size.burst_s:g} s, all answered after",
@@ -85,11 +85,11 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
                 "s",
                 DRAINED_S,
             ),
-            Figure("calm_p95_s", "question → answer, p95, nobody floods", _waits(world.slack, calm, 0.95), "s"),
+            Figure("calm_p95_s", "question → answer, p95, nobody floods", waits(world.slack, calm, 0.95), "s"),
             Figure(
                 "flooded_p95_s",
                 f"the same beside one person with {size.flood}",
-                _waits(world.slack, flooded, 0.95),
+                waits(world.slack, flooded, 0.95),
                 "s",
             ),
             Figure("flood_ratio", "others wait longer beside a flood, times", ratio, "×", FLOOD_RATIO),
@@ -100,7 +100,7 @@ async def _others(crowd: Crowd, size: Size) -> list[Message]:
     return await crowd.ask(round(OTHERS_PER_SECOND * size.calm_s), per_second=OTHERS_PER_SECOND)
 
 
-async def _flood(slack: LocalSlack, count: int) -> list[Message]:
+async def flood(slack: LocalSlack, count: int) -> list[Message]:
     """Let one person ask so much, as fast as they can, in threads of a few channels of their own."""
     who = slack.add_user("flooder")
     channels = [slack.add_channel(f"flooded-{number}", members=[who]) for number in range(FLOODED)]
@@ -111,7 +111,7 @@ async def _flood(slack: LocalSlack, count: int) -> list[Message]:
     return asked
 
 
-def _acks(slack: LocalSlack, questions: Sequence[Message]) -> list[float]:
+def acknowledged_after(slack: LocalSlack, questions: Sequence[Message]) -> list[float]:
     """Return the seconds from each event's first sending to its acknowledgement, tries that failed included."""
     asked = {(question.channel_id, question.ts) for question in questions}
     told = [d for d in slack.deliveries if (d.event.get("channel", ""), d.event.get("ts", "")) in asked]
@@ -119,7 +119,7 @@ def _acks(slack: LocalSlack, questions: Sequence[Message]) -> list[float]:
     return [(now if delivery.acked_at is None else delivery.acked_at) - delivery.queued_at for delivery in told]
 
 
-def _waits(slack: LocalSlack, questions: Sequence[Message], share: float) -> float:
+def waits(slack: LocalSlack, questions: Sequence[Message], share: float) -> float:
     """Return a percentile of the seconds from question to whole answer; unanswered ones never end."""
     at = answered_at(slack, questions)
     sent = {asked.ts: asked.sent_at for asked in history_of(slack, questions).asked}

@@ -63,7 +63,7 @@ SIZES = {
 async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
     size = SIZES[scale]
     async with open_world("t19", sabotage=sabotage) as world:
-        _prepare(world.openai)
+        prepare(world.openai)
         await world.start("run", keep_up=True, settings=_settings(world, size))
         crowd = Crowd(world.slack, channels=size.channels, seed=seed)
         await crowd.share_handbook()
@@ -72,7 +72,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         await _embedder_gone(world, crowd, size)
         await crowd.settled()
         verdict = judge(history_of(world.slack, crowd.asked))
-        first, at_rest, probe_s = _breaker(arrivals)
+        first, at_rest, probe_s = breaker_of(arrivals)
         off, what = await _tokens_off(world)
         return result_of(
             NUMBER,
@@ -93,7 +93,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         )
 
 
-def _prepare(openai: FakeOpenAI) -> None:
+def prepare(openai: FakeOpenAI) -> None:
     """Have it answer with a sentence that is there, at a cost that differs from question to question."""
     sentences = [line for line in HANDBOOK.splitlines() if line.endswith(".")]
     openai.vector = word_vector
@@ -151,7 +151,7 @@ async def _embedder_gone(world: World, crowd: Crowd, size: Size) -> list[Message
     return asked
 
 
-def _breaker(arrivals: Sequence[float]) -> tuple[int, int, float]:
+def breaker_of(arrivals: Sequence[float]) -> tuple[int, int, float]:
     """Return how many requests came before the first rest, how many during it, and how long it was.
 
     A request within two seconds of the one before belongs to what was under way when the model was given up.
