@@ -10,12 +10,12 @@ from importlib import resources
 
 from rich.console import Console
 
-from benchmarks import ingest, process, search, server, turn
+from benchmarks import ingest, memory, process, search, server, turn
 from benchmarks.place import open_place
 from benchmarks.result import PAGE, Measure, last_line, page, table
 from bot.log import configure
 
-PARTS = ("server", "ingest", "search", "turn", "process")
+PARTS = ("server", "ingest", "memory", "search", "turn", "process")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -44,6 +44,9 @@ async def _part(name: str, *, quick: bool) -> list[Measure]:
     if name == "ingest":
         async with open_place() as place:
             return await ingest.measure(place, runs=5 if quick else ingest.RUNS)
+    if name == "memory":
+        async with open_place() as place:
+            return await memory.measure(place, pages=memory.PAGES[:2] if quick else memory.PAGES)
     if name == "search":
         async with open_place() as place:
             return await search.measure(place, chunks=4_000 if quick else search.CHUNKS)

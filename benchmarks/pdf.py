@@ -7,8 +7,8 @@ import textwrap
 from benchmarks.rows import Maker
 
 
-def pdf_of(*, pages: int, size: int) -> bytes:
-    """Return a PDF with `pages` full pages of text, filled up to `size` bytes with a stream that no page shows."""
+def pdf_of(*, pages: int, size: int, paragraphs: int = 3) -> bytes:
+    """Return a PDF with `pages` pages of text (three paragraphs fill one), filled up to `size` bytes with a stream that no page shows."""
     maker = Maker()
     first = 4
     page_numbers = range(first, first + 2 * pages, 2)
@@ -21,7 +21,7 @@ def pdf_of(*, pages: int, size: int) -> bytes:
         objects += [
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 3 0 R >> >> "
             + f"/Contents {number + 1} 0 R >>".encode(),
-            _stream(_page(" ".join(maker.text() + "." for _ in range(3)))),
+            _stream(_page(" ".join(maker.text() + "." for _ in range(paragraphs)))),
         ]
     objects.append(_stream(b"0" * max(0, size - sum(map(len, objects)))))
     return _file(objects)

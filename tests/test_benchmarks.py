@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks import __main__ as command
-from benchmarks import ingest, search, server
+from benchmarks import ingest, memory, rows, search, server
 from benchmarks.pdf import pdf_of
 from benchmarks.place import Place
 from benchmarks.result import Measure, last_line, page
@@ -37,6 +37,15 @@ async def test_search_finds_what_brute_force_finds(place: Place) -> None:
 
     assert measures["search_recall"].value == measures["search_many_recall"].value == 1
     assert measures["cosine_plan"].holds
+
+
+async def test_two_thousand_pages_take_little_more_memory_than_twenty(place: Place) -> None:
+    await rows.prepare_team(place)
+
+    measures = {measure.name: measure for measure in await memory.measure(place, pages=(20, 2_000))}
+
+    assert [name for name, measure in measures.items() if not measure.holds] == []
+    assert set(measures) == {"pages_20_mb", "pages_20_child_mb", "pages_2000_mb", "pages_2000_child_mb"}
 
 
 async def test_the_made_up_pdf_can_be_read() -> None:

@@ -46,7 +46,7 @@ def _answer(requests: BinaryIO, replies: BinaryIO, filename: str, limits: Limits
     except Unparsable as failure:
         replies.write(encode_failure(failure))
     except MemoryError:
-        replies.write(encode_failure(Unparsable(Reason.TOO_MUCH_MEMORY, "MemoryError")))
+        replies.write(encode_failure(Unparsable(Reason.TOO_MUCH_AT_ONCE, "MemoryError")))
     except RecursionError as error:
         replies.write(encode_failure(Unparsable(Reason.DAMAGED, repr(error))))
 

@@ -71,7 +71,7 @@ def _parse_web(html: str, limits: Limits) -> Parsed:
     from bot.parsing.webpage import markdown_from_html  # noqa: PLC0415 - only pages and mails need it
 
     if len(html) > limits.html_bytes:
-        raise Unparsable(Reason.TOO_MUCH_TEXT, f"{len(html)} characters of HTML")
+        raise Unparsable(Reason.TOO_MUCH_HTML, f"{len(html)} characters")
     text, title, language = markdown_from_html(html)
     return Parsed(clean_text(text), "html", is_markdown=True, title=_title_from(title, text), language=language)
 

@@ -46,9 +46,13 @@ class Reason(StrEnum):
     FILE_TOO_LARGE = "file_too_large"
     TOO_MANY_PAGES = "too_many_pages"
     TOO_MUCH_TEXT = "too_much_text"
+    TOO_MUCH_HTML = "too_much_html"
     EXPANDS = "expands"
     TOO_SLOW = "too_slow"
+    TOO_MUCH_COMPUTING = "too_much_computing"
     TOO_MUCH_MEMORY = "too_much_memory"
+    TOO_MUCH_AT_ONCE = "too_much_at_once"
+    KILLED = "killed"
     CRASHED = "crashed"
 
 
@@ -66,9 +70,24 @@ _SENTENCES = {
     Reason.TOO_MUCH_TEXT: (
         "The file holds more than $characters characters of text, the most I read in one file. Please share it in parts."
     ),
+    Reason.TOO_MUCH_HTML: (
+        "The page is larger than $html_mb MB, the most I read of one web page. Please share it in parts, or as text."
+    ),
     Reason.EXPANDS: "The file unpacks to more than $ratio times its size, so I stopped reading it.",
     Reason.TOO_SLOW: "Reading this file took longer than $wall_s seconds, so I stopped. Please share it in parts.",
-    Reason.TOO_MUCH_MEMORY: "Reading this file took more memory than one file may have. Please share it in parts.",
+    Reason.TOO_MUCH_COMPUTING: (
+        "Reading this file took more than $cpu_s seconds of computing, so I stopped. Please share it in parts."
+    ),
+    Reason.TOO_MUCH_MEMORY: (
+        "Reading this file took more than $resident_mb MB of memory, so I stopped. Please share it in parts."
+    ),
+    Reason.TOO_MUCH_AT_ONCE: (
+        "Reading this file asked for more than $address_space_mb MB of memory, so I stopped. Please share it in parts."
+    ),
+    Reason.KILLED: (
+        "Reading this file was cut off by the machine I run on, as happens when its memory runs short. "
+        "Please share it again later, or in parts."
+    ),
     Reason.CRASHED: "The file made my reader stumble; it may be damaged. Please save it anew and share that.",
 }
 
@@ -88,6 +107,10 @@ def sentence_for(reason: Reason, limits: Limits) -> str:
         file_mb=limits.file_bytes // 2**20,
         pages=f"{limits.pages:,}",
         characters=f"{limits.characters:,}",
+        html_mb=limits.html_bytes // 2**20,
         ratio=limits.expansion_ratio,
         wall_s=f"{limits.wall_s:g}",
+        cpu_s=limits.cpu_s,
+        resident_mb=f"{limits.resident_bytes // 2**20:,}",
+        address_space_mb=f"{limits.address_space_bytes // 2**20:,}",
     )

@@ -24,6 +24,11 @@ _MAX_LOG_BYTES = 2_000
 _LOOK_EVERY_S = 0.05
 _REAP_S = 1
 _MAX_UTF8_BYTES_PER_CHARACTER = 4
+_SIGNALS = {
+    -signal.SIGXCPU: Reason.TOO_MUCH_COMPUTING,
+    -signal.SIGALRM: Reason.TOO_SLOW,
+    -signal.SIGKILL: Reason.KILLED,
+}
 
 
 async def parse_in_sandbox(data: bytes, filename: str, *, limits: Limits = Limits()) -> ParsedDocument:  # noqa: B008 - frozen
@@ -186,11 +191,9 @@ async def _reap(process: asyncio.subprocess.Process) -> None:
 
 
 def _reason_of_death(returncode: int, log: str) -> Reason:
-    if returncode in {-signal.SIGXCPU, -signal.SIGALRM}:
-        return Reason.TOO_SLOW
-    if "memory allocation" in log or "MemoryError" in log or returncode == -signal.SIGKILL:
-        return Reason.TOO_MUCH_MEMORY
-    return Reason.CRASHED
+    if returncode in _SIGNALS:
+        return _SIGNALS[returncode]
+    return Reason.TOO_MUCH_AT_ONCE if "memory allocation" in log or "MemoryError" in log else Reason.CRASHED
 
 
 def _document_from(parsed: Parsed) -> ParsedDocument:

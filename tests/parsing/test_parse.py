@@ -212,4 +212,4 @@ def test_limits_are_kept_by_pages_characters_bytes_and_html() -> None:
     assert refused(pdf([["a"], ["b"], ["c"]]), limits=limits) is Reason.TOO_MANY_PAGES
     assert refused(b"word " * 9, limits=limits) is Reason.TOO_MUCH_TEXT
     assert refused(b"word " * 90_000, limits=limits) is Reason.FILE_TOO_LARGE
-    assert refused(deep_html(20), limits=limits) is Reason.TOO_MUCH_TEXT
+    assert refused(deep_html(20), limits=limits) is Reason.TOO_MUCH_HTML

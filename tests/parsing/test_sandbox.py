@@ -109,15 +109,15 @@ async def test_a_child_that_hangs_is_stopped() -> None:
 async def test_a_child_that_computes_without_end_is_stopped_by_the_kernel() -> None:
     spin = "from bot.parsing.child import bind; from bot.parsing.reasons import Limits\nbind(Limits(cpu_s=1))\nwhile 1: pass"
 
-    failure = await failure_of(spin)
+    failure = await failure_of(spin, limits=Limits(cpu_s=1))
 
-    assert failure.user_message.startswith("Reading this file took longer")
+    assert failure.user_message.startswith("Reading this file took more than 1 seconds of computing")
 
 
 async def test_a_child_that_eats_memory_is_stopped_by_us() -> None:
     failure = await failure_of(EAT_MEMORY, limits=Limits(resident_bytes=150 * MEBIBYTE))
 
-    assert failure.user_message.startswith("Reading this file took more memory")
+    assert failure.user_message.startswith("Reading this file took more than 150 MB of memory")
 
 
 async def test_a_child_that_eats_memory_with_its_mouth_shut_is_stopped_too() -> None:
@@ -125,7 +125,7 @@ async def test_a_child_that_eats_memory_with_its_mouth_shut_is_stopped_too() -> 
         "import os; os.close(1); os.close(2)\n" + EAT_MEMORY, limits=Limits(resident_bytes=150 * MEBIBYTE)
     )
 
-    assert failure.user_message.startswith("Reading this file took more memory")
+    assert failure.user_message.startswith("Reading this file took more than 150 MB of memory")
 
 
 async def test_a_child_cannot_map_more_than_its_address_space() -> None:
@@ -135,9 +135,15 @@ async def test_a_child_cannot_map_more_than_its_address_space() -> None:
         "bytearray(1000 * 2**20)"
     )
 
-    failure = await failure_of(code)
+    failure = await failure_of(code, limits=Limits(address_space_bytes=400 * 2**20))
 
-    assert failure.user_message.startswith("Reading this file took more memory")
+    assert failure.user_message.startswith("Reading this file asked for more than 400 MB of memory")
+
+
+async def test_a_child_that_somebody_else_kills_is_no_fault_of_the_files() -> None:
+    failure = await failure_of("import os; os.kill(os.getpid(), 9)")
+
+    assert failure.user_message.startswith("Reading this file was cut off by the machine I run on")
 
 
 async def test_a_child_that_talks_without_end_is_stopped() -> None:

@@ -4,15 +4,17 @@ import asyncio
 import random
 from collections import Counter
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.engine import Sessions
+from bot.repositories import statistics
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.passages import PassageRepository
 from bot.repositories.statistics import CHUNK_COUNT, StatisticsRepository
 from bot.text.lexical import hash_term, query_terms, stem
 from bot.values import ModelId
-from tests.conftest import OTHER_TEAM, TEAM
+from tests.conftest import OTHER_TEAM, TEAM, Database, execute
 from tests.repositories.builders import indexed, overlap, store_texts
 
 TEXTS = ["We open at nine.", "The bakery opens on Sunday, opens late.", ""]
@@ -130,3 +132,29 @@ async def test_another_workspace_has_counts_of_its_own(sessions: Sessions) -> No
     async with sessions.tenant(OTHER_TEAM) as session:
         assert await StatisticsRepository(session).get_counts(TEAM) == {}
         assert await StatisticsRepository(session).get_counts(OTHER_TEAM) == {}
+
+
+async def test_a_large_document_is_taken_out_by_the_index_of_its_vectors(
+    sessions: Sessions, database: Database
+) -> None:
+    async with sessions.tenant(TEAM) as session:
+        documents = [
+            await store_texts(session, [f"sentence number {n}" for n in range(1_500)], filename=f"{name}.pdf")
+            for name in "abcd"
+        ]
+    await execute(database.owner_url, "ANALYZE chunk_embeddings")
+    parameters = {"team": TEAM, "document": documents[1]}
+    subtract = statistics._SUBTRACT.format(condition="e.document_id = :document")
+
+    async with sessions.tenant(TEAM) as session:
+        plans = [
+            "\n".join(await session.scalars(text(f"EXPLAIN {statement}"), parameters))
+            for statement in (
+                subtract,
+                "DELETE FROM chunk_embeddings WHERE team_id = :team AND document_id = :document",
+            )
+        ]
+
+    for plan in plans:
+        assert "ix_chunk_embeddings_team_id_document_id" in plan, plan
+        assert "Seq Scan on chunk_embeddings" not in plan, plan
