@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 from pydantic import SecretStr
@@ -18,7 +18,6 @@ from bot.smoke import quoted_words
 from bot.values import Prompt, Usage
 from bot.web.server import WebServer
 from tests.conftest import Database, execute
-from tests.fakes import FakeOpenAI
 from tests.slack.acts import HANDBOOK, asked, count, shared, until, worked_off
 from tests.slack.conftest import StartBot
 
@@ -32,9 +31,12 @@ class Exploding:
     def count_tokens(self, text: str) -> int:
         return len(text)
 
-    async def stream(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
         yield "Once upon a time "
         raise ZeroDivisionError("secret detail")
+
+    async def problem(self) -> None:
+        return None
 
     async def close(self) -> None:
         return
@@ -54,27 +56,11 @@ async def serve_again(database: Database) -> None:
     await execute(database.owner_url, f"ALTER DATABASE {database.name} CONNECTION LIMIT -1")
 
 
-async def test_a_model_that_does_not_answer_is_apologised_for(
-    slack: LocalSlack, start_bot: StartBot, openai: FakeOpenAI, writer: dict[str, object], sessions: Sessions
-) -> None:
-    openai.text = "The office opens at eight in the morning and closes at six. [1]"
-    async with start_bot(**writer):
-        root = await shared(slack, HANDBOOK)
-        openai.fails(500, times=9)
-        sorry = await asked(slack, "When does the office open?", root)
-        openai.script.clear()
-        reply = await asked(slack, "When does the office open now?", root)
-
-    assert "language model isn't answering" in words_of(sorry)
-    assert quoted_words(reply)
-    assert await count(sessions, "messages WHERE role = 'user'") == 2
-
-
 async def test_a_defect_is_tried_again_and_then_apologised_for_with_a_number(
     slack: LocalSlack, start_bot: StartBot, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.jobs.queue.MAX_ATTEMPTS", 2)
-    monkeypatch.setattr("bot.app.make_chat", lambda *_: Exploding())
+    monkeypatch.setattr("bot.wiring.make_chat", lambda *_: Exploding())
     with capture_logs() as logs:
         async with start_bot():
             root = await shared(slack, HANDBOOK)
@@ -130,14 +116,14 @@ async def test_a_database_that_goes_away_in_the_middle_of_an_answer_costs_nothin
     down = asyncio.Event()
 
     class Interrupted(Exploding):
-        async def stream(self, prompt: Prompt) -> AsyncIterator[str | Usage]:
+        async def stream(self, prompt: Prompt) -> AsyncGenerator[str | Usage, None]:
             yield "The office opens at eight in the morning and closes at six. [1] "
             if not down.is_set():
                 await stop_serving(database)
                 down.set()
             yield Usage(self.name, 1, 1)
 
-    monkeypatch.setattr("bot.app.make_chat", lambda *_: Interrupted())
+    monkeypatch.setattr("bot.wiring.make_chat", lambda *_: Interrupted())
     async with start_bot():
         root = await shared(slack, HANDBOOK)
         question = await slack.mention("Ada", "general", "When does the office open?", thread_ts=root.ts)
