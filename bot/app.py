@@ -29,6 +29,7 @@ from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
 from bot.services.ports import Directory, FileSource, ThreadReader
+from bot.services.receipts import ReceiptService
 from bot.services.search import SearchService
 from bot.services.turns import TurnService
 from bot.services.usage import UsageService
@@ -257,13 +258,14 @@ def _wire_slack(
         actions=ActionListeners(services.answers, services.search, services.documents, services.audiences),
         names=(settings.command_ask, settings.command_find, settings.command_docs),
     )
+    files = SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url)
     tasks = Tasks(
         services.answers,
         services.documents,
         services.indexes,
         intake=SlackIntake(delivery, directory, bot_user_id=workspace.bot_user_id),
-        files=SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url),
-        receipts=SlackReceipts(delivery.posts),
+        files=files,
+        receipts=ReceiptService(services.sessions, SlackReceipts(delivery.posts), files),
     )
     worker = Worker(services.sessions, tasks.table(), queue_url=queue_url, team_id=workspace.team_id)
     working = asyncio.create_task(worker.run(), name="queue")

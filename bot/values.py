@@ -355,3 +355,43 @@ class IngestOutcome:
     page_count: int = 0
     already_known: bool = False
     version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileProgress:
+    """How far the reading of a file that a message shared has come: `stored` of `total` passages, None before they are cut.
+
+    `filename` is None while Slack hasn't told it to us, `is_recorded` True once its bytes were seen. `is_waiting`: for
+    something that doesn't answer. `is_done`: nobody is at it any more, however it ended.
+    """
+
+    file_id: str
+    filename: str | None
+    status: DocumentStatus
+    error: str | None = None
+    version: int = 1
+    stored: int = 0
+    total: int | None = None
+    is_recorded: bool = True
+    is_waiting: bool = False
+    is_done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageProgress:
+    """How far the files of one message are, and what its receipt says of it.
+
+    `shown_s`: seconds since the receipt was last changed, None before it is posted; `is_shown` that it says its last
+    word. `quiet_s`: seconds since something about the files changed; `is_news` when the receipt doesn't tell yet.
+    """
+
+    files: tuple[FileProgress, ...]
+    shown_s: float | None = None
+    is_shown: bool = False
+    quiet_s: float = 0.0
+    is_news: bool = True
+
+    @property
+    def is_done(self) -> bool:
+        """True when nobody is at any of them any more."""
+        return all(file.is_done for file in self.files)

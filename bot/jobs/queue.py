@@ -33,11 +33,12 @@ JOB = "work"
 class Task:
     """What to do with one kind of work.
 
+    `run` returns None when it is done, or the seconds after which it wants to go on, which counts as no attempt.
     `give_up` is told when every attempt failed, with the id under which the reason stands in the log; `withdraw` when
     the work was withdrawn, to take back what was shown of it.
     """
 
-    run: Callable[[ClaimedWork, Claim], Awaitable[None]]
+    run: Callable[[ClaimedWork, Claim], Awaitable[float | None]]
     give_up: Callable[[ClaimedWork, str], Awaitable[None]]
     withdraw: Callable[[ClaimedWork], Awaitable[None]] | None = None
 

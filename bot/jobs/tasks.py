@@ -15,12 +15,12 @@ from bot.repositories.work import ClaimedWork
 from bot.services.answers import AnswerService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
-from bot.services.ports import Asked, Claim, FileSource, Intake, Receipts
+from bot.services.ports import Asked, Claim, FileSource, Intake
+from bot.services.receipts import ReceiptService
 from bot.values import SharedFile
 
 log = structlog.get_logger()
 
-_RECEIPT_POLL_S = 0.3
 _LAST_PART = 0.25
 """Of a question's wait for the model: in the queue it would wait as long again as it has waited so far."""
 
@@ -38,7 +38,7 @@ class Tasks:
         *,
         intake: Intake,
         files: FileSource,
-        receipts: Receipts,
+        receipts: ReceiptService,
         model_wait_s: float = 60,
     ) -> None:
         self._answers = answers
@@ -94,7 +94,7 @@ class Tasks:
 
     async def _ingest(self, work: ClaimedWork, claim: Claim) -> None:
         try:
-            await self._documents.ingest_shared(await self._describe(work))
+            await self._documents.ingest_shared(await self._describe(work), claim=claim)
             await self._indexes.request(work.team_id)
         except NotFound:
             log.info("file.gone", file_id=work.ids["file_id"])
@@ -109,24 +109,8 @@ class Tasks:
     async def _describe(self, work: ClaimedWork) -> SharedFile:
         return await self._files.describe(work.team_id, work.ids["file_id"], **_place(work))
 
-    async def _receipt(self, work: ClaimedWork, claim: Claim) -> None:
-        """Wait until every file of the message is read, then say how it went."""
-        ids = work.ids
-        while await self._documents.unfinished(  # noqa: ASYNC110  # another process may be the one reading
-            work.team_id, channel_id=ids["channel_id"], thread_ts=ids["thread_ts"]
-        ):
-            await asyncio.sleep(_RECEIPT_POLL_S)
-        outcomes = await self._documents.outcomes(
-            work.team_id, channel_id=ids["channel_id"], message_ts=ids["message_ts"]
-        )
-        if outcomes:
-            await self._receipts.post_receipt(
-                work.team_id,
-                channel_id=ids["channel_id"],
-                message_ts=ids["message_ts"],
-                thread_ts=ids["thread_ts"],
-                outcomes=outcomes,
-            )
+    async def _receipt(self, work: ClaimedWork, claim: Claim) -> float | None:
+        return await self._receipts.tell(work.team_id, **_place(work), body=work.body, claim=claim)
 
     async def _index(self, work: ClaimedWork, claim: Claim) -> None:
         await self._indexes.build(work.team_id)

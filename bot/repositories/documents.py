@@ -168,12 +168,6 @@ class DocumentRepository:
             page = page.where(Document.id < after)
         return list(await self._session.scalars(page))
 
-    async def list_of_message(self, team_id: str, channel_id: str, message_ts: str) -> list[Document]:
-        """Return the documents one message shared, in the order they were recorded."""
-        place = (DocumentShare.channel_id == channel_id) & (DocumentShare.message_ts == message_ts)
-        documents = _documents(team_id, None).where(Document.shares.any(place)).order_by(Document.id)
-        return list(await self._session.scalars(documents))
-
     async def update(self, team_id: str, document_id: UUID, **changes: Unpack[DocumentChanges]) -> bool:
         """Change one document; False when it is gone."""
         return await self._update(team_id, [document_id], clean_tree(dict(changes))) == 1

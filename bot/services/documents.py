@@ -15,7 +15,6 @@ from bot.repositories.channels import ChannelRepository
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.tombstones import TombstoneRepository
 from bot.repositories.users import UserRepository
-from bot.repositories.work import WorkRepository
 from bot.services.audience import AudienceService
 from bot.services.errands import reread_errand
 from bot.services.ingest import IngestService, Upload
@@ -169,21 +168,6 @@ class DocumentService:
             uploader_id = await UserRepository(session).record_person(file.team_id, person)
         share = Share(file.channel_id, uploader_id, file.file_id, file.message_ts, file.thread_ts)
         await self._ingest.reject(Upload(file.team_id, file.filename, b"", share), reason, claim=Unclaimed())
-
-    async def unfinished(self, team_id: str, *, channel_id: str, thread_ts: str) -> int:
-        """Return how many of a thread's files are still to be read."""
-        async with self._sessions.tenant(team_id) as session:
-            works = WorkRepository(session)
-            return await works.count_unfinished(team_id, task="ingest", thread=f"{channel_id}:{thread_ts}")
-
-    async def outcomes(self, team_id: str, *, channel_id: str, message_ts: str) -> list[IngestOutcome]:
-        """Return what became of each file of a message, in the order they were recorded."""
-        async with self._sessions.tenant(team_id) as session:
-            rows = await DocumentRepository(session).list_of_message(team_id, channel_id, message_ts)
-        return [
-            IngestOutcome(row.id, row.filename, DocumentStatus(row.status), error=row.error, version=row.version)
-            for row in rows
-        ]
 
     async def forget_file(self, team_id: str, file_id: str) -> int:
         """Take a deleted Slack file's shares away, and with the last share the document; return how many went."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.values import Answer, Channel, Citation, Errand, IngestOutcome, Person, Question, SharedFile, Turn
+from bot.values import Answer, Channel, Citation, Errand, FileProgress, Person, Question, SharedFile, Turn
 
 
 class Reply(Protocol):
@@ -47,12 +47,22 @@ class Intake(Protocol):
 
 
 class Receipts(Protocol):
-    """Where people learn what became of the files they shared."""
+    """Where people learn what becomes of the files they shared."""
 
-    async def post_receipt(
-        self, team_id: str, *, channel_id: str, message_ts: str, thread_ts: str, outcomes: Sequence[IngestOutcome]
+    async def show_receipt(
+        self,
+        team_id: str,
+        *,
+        channel_id: str,
+        message_ts: str,
+        thread_ts: str,
+        files: Sequence[FileProgress],
+        claim: Claim,
     ) -> None:
-        """Say in the thread how the reading of each of a message's files ended; once per message."""
+        """Say in the thread how far each of a message's files is: one message, posted once, then changed.
+
+        Raises ServiceUnavailable, and Superseded when the claim is lost.
+        """
 
 
 class FileSource(Protocol):

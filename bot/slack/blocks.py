@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.text.mrkdwn import escape, inert_markdown
-from bot.values import Answer, Citation, DocumentStatus, IngestOutcome, Passage
+from bot.values import Answer, Citation, Passage
 
 Block = dict[str, Any]
 
@@ -134,29 +134,6 @@ def pager(action_id: str, *, forward: dict[str, Any] | None, label: str = "Next"
     if forward is None:
         return []
     return [actions(button(label, action_id, json.dumps(forward)))]
-
-
-def receipt_text(outcomes: Sequence[IngestOutcome]) -> str:
-    """Return what became of a message's files for notifications, a line each."""
-    return summary("\n".join(f"{outcome.filename}: {_became(outcome)}" for outcome in outcomes))
-
-
-def receipt_blocks(outcomes: Sequence[IngestOutcome]) -> list[Block]:
-    """Return what became of a message's files, a line each."""
-    lines: list[Block] = []
-    for number, outcome in enumerate(outcomes):
-        sign = "warning" if outcome.status == DocumentStatus.ERROR else "white_check_mark"
-        name = literal(_cut(outcome.filename, NAME_LIMIT), bold=True)
-        lines += [literal("\n")] if number else []
-        lines += [{"type": "emoji", "name": sign}, literal(" "), name, literal(f": {_became(outcome)}")]
-    return [rich_text(section(*lines))]
-
-
-def _became(outcome: IngestOutcome) -> str:
-    if outcome.status == DocumentStatus.ERROR:
-        return outcome.error or "I could not read it."
-    version = f", version {outcome.version}" if outcome.version > 1 else ""
-    return f"read{version}. Ask me about it here."
 
 
 def _place(filename: str, page: int | None) -> str:

@@ -11,9 +11,8 @@ from bot.errors import Forbidden, InvalidRequest, ModelUnavailable, NotFound, Se
 from bot.repositories.channels import personal_channel_id
 from bot.repositories.documents import DocumentRepository
 from bot.services.documents import DocumentView
-from bot.services.errands import answer_errand, ingest_errand
 from bot.services.ports import Unclaimed
-from bot.values import Audience, DocumentStatus, Question
+from bot.values import Audience, DocumentStatus
 from tests.conftest import TEAM
 from tests.services.conftest import House
 from tests.services.stand_ins import HANDBOOK, KnownFiles, shared_file
@@ -327,30 +326,6 @@ async def test_a_file_given_up_is_shown_with_its_reason_once(house: House) -> No
     assert [(view.filename, view.status, view.error) for view in page.documents] == [
         ("handbook.md", DocumentStatus.ERROR, "Reading it failed several times (number 12).")
     ]
-
-
-async def test_what_became_of_a_messages_files_is_told_in_order(house: House) -> None:
-    await house.share(b"One.", file_id="F1", filename="1.txt")
-    await house.share(b"", file_id="F2", filename="2.txt")
-    await house.share(b"Elsewhere.", file_id="F3", filename="3.txt", ts="1700000005.000000")
-
-    outcomes = await house.documents.outcomes(TEAM, channel_id="C1", message_ts=ROOT)
-
-    assert [(outcome.filename, outcome.status, outcome.error) for outcome in outcomes] == [
-        ("1.txt", DocumentStatus.READY, None),
-        ("2.txt", DocumentStatus.ERROR, "The file is empty."),
-    ]
-
-
-async def test_a_threads_unread_files_are_counted(house: House) -> None:
-    async with house.sessions.tenant(TEAM) as session:
-        for number, thread in enumerate(["1.0", "1.0", "2.0"]):
-            place = {"channel_id": "C1", "message_ts": thread, "thread_ts": thread}
-            await house.queue.enqueue(session, ingest_errand(TEAM, f"F{number}", **place))
-        await house.queue.enqueue(session, answer_errand(Question(TEAM, "C1", "U1", "1.5", "1.0", "When?")))
-
-    assert await house.documents.unfinished(TEAM, channel_id="C1", thread_ts="1.0") == 2
-    assert await house.documents.unfinished(TEAM, channel_id="C2", thread_ts="1.0") == 0
 
 
 # Files that come past Slack

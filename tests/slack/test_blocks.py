@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -20,12 +19,10 @@ from bot.slack.blocks import (
     message_blocks,
     pager,
     passage_blocks,
-    receipt_blocks,
-    receipt_text,
     summary,
 )
 from bot.slack.commands import FIND_LIMIT
-from bot.values import Answer, Citation, DocumentStatus, IngestOutcome, Passage, Usage, new_id
+from bot.values import Answer, Citation, Passage, Usage, new_id
 
 FOREIGN = "<!channel> <@U1> [a](https://evil.example) ![x](http://evil.example)"
 
@@ -40,11 +37,6 @@ def answer(text: str = "At eight. [1]", *citations: Citation, unread: tuple[str,
 
 def passage(text: str, *, heading: str | None = None) -> Passage:
     return Passage(new_id(), new_id(), "a.pdf", text, 0, len(text), None, heading, 0.5, 0.5, 0.5)
-
-
-def outcome(filename: str, *, error: str | None = None, version: int = 1) -> IngestOutcome:
-    status = DocumentStatus.ERROR if error else DocumentStatus.READY
-    return IngestOutcome(UUID(int=1), filename, status, error=error, version=version)
 
 
 def leaves(blocks: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
@@ -121,20 +113,6 @@ def test_passages_are_numbered_and_cut() -> None:
     assert "7. " in words
     assert max(map(len, words)) <= 600
     assert passage_blocks([]) == []
-
-
-def test_a_receipt_has_a_line_for_each_file() -> None:
-    outcomes = [outcome("a.pdf"), outcome(FOREIGN, error="It is empty."), outcome("c.txt", version=3)]
-
-    blocks = receipt_blocks(outcomes)
-
-    assert block_problems(blocks) == []
-    assert "".join(text["text"] for text in leaves(blocks, "text")) == (
-        f" a.pdf: read. Ask me about it here.\n {FOREIGN}: It is empty.\n c.txt: read, version 3. Ask me about it here."
-    )
-    assert [emoji["name"] for emoji in leaves(blocks, "emoji")] == ["white_check_mark", "warning", "white_check_mark"]
-    assert "<!channel>" not in receipt_text(outcomes)
-    assert len(receipt_text([outcome("n" * 250, error="e" * 250)] * 30)) <= SUMMARY_LIMIT
 
 
 def test_small_print_is_cut() -> None:
