@@ -17,6 +17,8 @@ import asyncpg
 from bot.db.embedded import BOT, DATABASE, OWNER, EmbeddedServer, start_embedded
 
 _RESTART_TIMEOUT_S = 60
+_SEARCH_PATH = {"search_path": "public, procrastinate"}
+"""Our tables' schema, and the queue's."""
 
 
 class Postgres:
@@ -66,7 +68,9 @@ class Postgres:
             try:
                 if self._connection is None or self._connection.is_closed():
                     where = str(self.socket.parent)
-                    self._connection = await asyncpg.connect(host=where, port=5432, user=OWNER, database=DATABASE)
+                    self._connection = await asyncpg.connect(
+                        host=where, port=5432, user=OWNER, database=DATABASE, server_settings=_SEARCH_PATH
+                    )
                 return [dict(row) for row in await self._connection.fetch(statement, *arguments)]
             except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError):
                 self._connection = None

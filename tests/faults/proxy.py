@@ -71,7 +71,7 @@ class Link:
     def reset(self) -> None:
         """Break both sides; the client sees its connection reset."""
         raw = self._client.get_extra_info("socket")
-        if raw is not None:
+        if raw is not None and raw.fileno() >= 0:  # it isn't closed yet
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.close()
 

@@ -75,7 +75,7 @@ class Figure:
         """The value for a person: `0 of 1,000 (< 0.3 %)`, `4.21 s`."""
         if self.of is None:
             return f"{self.number} {self.unit}".strip()
-        bound = f" (< {300 / self.of:.2g} %)" if self.of and not self.value else ""
+        bound = f" (< {300 / self.of:.2g} %)" if self.of > 9 and not self.value else ""
         return f"{self.number} of {self.of:,}{bound}"
 
 

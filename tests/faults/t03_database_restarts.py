@@ -85,6 +85,6 @@ def _recovery_s(accepted: list[float], verdict: Verdict) -> float:
 async def _stale(world: World) -> int:
     """Count answers' jobs that somebody took and nobody ended: when everything is answered there are none at all."""
     statement = """
-        SELECT count(*) FROM procrastinate.procrastinate_jobs WHERE status = 'doing' AND queue_name LIKE '%/answer'
+        SELECT count(*) FROM procrastinate_jobs WHERE status = 'doing' AND queue_name LIKE '%/answer'
     """
     return int(await world.postgres.value(statement))

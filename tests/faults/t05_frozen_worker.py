@@ -151,10 +151,9 @@ async def _take_back(world: World, question: Message) -> None:
     """Take a job from whoever does it, as the reaper does with a worker that seems dead."""
     key = f"{question.channel_id}:{question.ts}"
     statement = """
-        SELECT procrastinate.procrastinate_retry_job_v2(j.id, null, null, null, null) FROM procrastinate.procrastinate_jobs j
+        SELECT procrastinate_retry_job_v2(j.id, null, null, null, null) FROM procrastinate_jobs j
         JOIN work w ON j.args ->> 'work_id' = w.id::text WHERE w.key = $1 AND w.task = 'answer' AND j.status = 'doing'
     """
-    await world.postgres.fetch("SET search_path TO public, procrastinate")
     taken = await world.postgres.fetch(statement, key)
     assert len(taken) == 1, f"{len(taken)} jobs are doing {key}"
 

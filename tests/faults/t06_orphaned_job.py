@@ -69,8 +69,8 @@ async def _orphan(world: World, crowd: Crowd, worker: BotProcess, *, place: int,
 async def _assign(world: World, question: Message) -> None:
     """Mark the question's job as taken by the worker, as a fetch does whose reply is lost."""
     statement = """
-        UPDATE procrastinate.procrastinate_jobs j SET status = 'doing', worker_id = (
-            SELECT id FROM procrastinate.procrastinate_workers ORDER BY last_heartbeat DESC LIMIT 1)
+        UPDATE procrastinate_jobs j SET status = 'doing', worker_id = (
+            SELECT id FROM procrastinate_workers ORDER BY last_heartbeat DESC LIMIT 1)
         FROM work w WHERE j.args ->> 'work_id' = w.id::text AND w.key = $1 AND w.task = 'answer' AND j.status = 'todo'
         RETURNING j.id
     """
