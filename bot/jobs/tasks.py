@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from datetime import datetime
 
 import structlog
 
-from bot.errors import InvalidRequest, ModelUnavailable, NotFound, Refused
+from bot.errors import InvalidRequest, ModelUnavailable, NotFound, Refused, UnreadableFile
 from bot.jobs.claim import WorkClaim
 from bot.jobs.queue import Task
 from bot.repositories.work import ClaimedWork
 from bot.services.answers import AnswerService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
-from bot.services.ports import Asked, Claim, FileSource, Intake
+from bot.services.ports import Asked, Backfill, Claim, FileSource, Intake, Unclaimed
 from bot.services.receipts import ReceiptService
 from bot.values import SharedFile
 
@@ -39,6 +40,7 @@ class Tasks:
         intake: Intake,
         files: FileSource,
         receipts: ReceiptService,
+        backfill: Backfill,
         model_wait_s: float = 60,
     ) -> None:
         self._answers = answers
@@ -47,6 +49,7 @@ class Tasks:
         self._intake = intake
         self._files = files
         self._receipts = receipts
+        self._backfill = backfill
         self._model_wait_s = model_wait_s
 
     def table(self) -> dict[str, Task]:
@@ -57,6 +60,7 @@ class Tasks:
             "receipt": Task(self._receipt, _only_log),
             "index": Task(self._index, _only_log),
             "forget": Task(self._forget, _only_log),
+            "backfill": Task(self._read_missed, _only_log),
         }
 
     async def _answer(self, work: ClaimedWork, claim: Claim) -> None:
@@ -98,13 +102,17 @@ class Tasks:
             await self._indexes.request(work.team_id)
         except NotFound:
             log.info("file.gone", file_id=work.ids["file_id"])
+        except UnreadableFile as error:  # nobody may even look at it
+            log.warning("file.refused", file_id=work.ids["file_id"], reason=str(error))
+            await self._give_up(work, error.user_message, claim)
 
     async def _give_up_file(self, work: ClaimedWork, error_id: str) -> None:
-        """Say that the file can't be read: by the event's own word of it, should Slack be the one that doesn't answer."""
+        await self._give_up(work, f"Reading it failed several times (number {error_id}).", Unclaimed())
+
+    async def _give_up(self, work: ClaimedWork, reason: str, claim: Claim) -> None:
+        """Say why the file isn't read: by the event's own word of it, should Slack be the one that doesn't answer."""
         file = self._files.recall(work.body, work.team_id, work.ids["file_id"], **_place(work)) if work.body else None
-        await self._documents.give_up(
-            file or await self._describe(work), f"Reading it failed several times (number {error_id})."
-        )
+        await self._documents.give_up(file or await self._describe(work), reason, claim=claim)
 
     async def _describe(self, work: ClaimedWork) -> SharedFile:
         return await self._files.describe(work.team_id, work.ids["file_id"], **_place(work))
@@ -117,6 +125,9 @@ class Tasks:
 
     async def _forget(self, work: ClaimedWork, claim: Claim) -> None:
         await self._documents.forget_file(work.team_id, work.ids["file_id"])
+
+    async def _read_missed(self, work: ClaimedWork, claim: Claim) -> None:
+        await self._backfill.run(datetime.fromisoformat(work.ids["since"]))
 
 
 def _place(work: ClaimedWork) -> dict[str, str]:

@@ -7,6 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.text.clean import clean
 
+_MESSAGE = "message"
+
 
 class TombstoneRepository:
     """Remembers deletions by kind (`file`, …) and key."""
@@ -17,10 +19,7 @@ class TombstoneRepository:
     async def record(self, team_id: str, kind: str, key: str) -> None:
         """Remember that this is gone. What is under way in other transactions has ended when this returns."""
         await self._session.execute(_LOCK_ALONE, {"team": team_id})
-        statement = text("""
-            INSERT INTO tombstones (team_id, kind, key) VALUES (:team, :kind, :key) ON CONFLICT DO NOTHING
-        """)
-        await self._session.execute(statement, {"team": team_id, "kind": kind, "key": clean(key)})
+        await self._session.execute(_RECORD, {"team": team_id, "kind": kind, "key": clean(key)})
 
     async def is_gone(self, team_id: str, kind: str, key: str) -> bool:
         """Tell whether this was deleted. A deletion that comes later waits for the end of this transaction.
@@ -28,13 +27,40 @@ class TombstoneRepository:
         So one of the two sees the other: the deletion finds what this transaction stores, or this one finds it gone.
         """
         await self._session.execute(_LOCK_TOGETHER, {"team": team_id})
-        statement = text("""
-            SELECT EXISTS (SELECT 1 FROM tombstones WHERE team_id = :team AND kind = :kind AND key = :key)
-        """)
         parameters = {"team": team_id, "kind": kind, "key": clean(key)}
-        return bool(await self._session.scalar(statement, parameters))
+        return bool(await self._session.scalar(_IS_GONE, parameters))
+
+
+class MessageTombstones:
+    """Remembers deleted messages by `channel:ts`. Who asks and who deletes wait for each other, and for nobody else.
+
+    So here too one of the two sees the other, and no deletion waits for a document that is being stored.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def record(self, team_id: str, message: str) -> None:
+        """Remember that this message is gone."""
+        await self._lock(team_id, message)
+        await self._session.execute(_RECORD, {"team": team_id, "kind": _MESSAGE, "key": clean(message)})
+
+    async def is_gone(self, team_id: str, message: str) -> bool:
+        """Tell whether this message was deleted. A deletion that comes later waits for the end of this transaction."""
+        await self._lock(team_id, message)
+        parameters = {"team": team_id, "kind": _MESSAGE, "key": clean(message)}
+        return bool(await self._session.scalar(_IS_GONE, parameters))
+
+    async def _lock(self, team_id: str, message: str) -> None:
+        await self._session.execute(_LOCK_ONE, {"name": clean(f"{team_id}/{_MESSAGE}/{message}")})
 
 
 # The workspace's row stands for "its deletions": many may store at once, a deletion is alone for its moment.
 _LOCK_TOGETHER = text("SELECT 1 FROM workspaces WHERE team_id = :team FOR KEY SHARE")
 _LOCK_ALONE = text("SELECT 1 FROM workspaces WHERE team_id = :team FOR UPDATE")
+_LOCK_ONE = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:name AS text), 0))")
+
+_RECORD = text("INSERT INTO tombstones (team_id, kind, key) VALUES (:team, :kind, :key) ON CONFLICT DO NOTHING")
+_IS_GONE = text("""
+    SELECT EXISTS (SELECT 1 FROM tombstones WHERE team_id = :team AND kind = :kind AND key = :key)
+""")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.models import AuditEntry, Base
@@ -11,11 +14,32 @@ _KEPT = {AuditEntry.__tablename__}
 """Append-only: the bot's role may not delete there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """`until` is up to when nothing that Slack said was missed; None before the first time. Both by one clock."""
+
+    now: datetime
+    until: datetime | None
+
+
 class WorkspaceRepository:
-    """Lets go of workspaces."""
+    """Keeps up to when a workspace was heard, and lets go of workspaces."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+
+    async def get_heard(self, team_id: str) -> Heard:
+        """Return up to when the workspace was heard; nobody else gets to know before this transaction ends."""
+        statement = text("""
+            SELECT clock_timestamp() AS now, heard_at FROM workspaces WHERE team_id = :team FOR NO KEY UPDATE
+        """)
+        row = (await self._session.execute(statement, {"team": team_id})).one()
+        return Heard(row.now, row.heard_at)
+
+    async def record_heard(self, team_id: str, until: datetime) -> None:
+        """Note that nothing was missed until then; it never moves back."""
+        statement = text("UPDATE workspaces SET heard_at = greatest(heard_at, :until) WHERE team_id = :team")
+        await self._session.execute(statement, {"team": team_id, "until": until})
 
     async def delete(self, team_id: str) -> None:
         """Delete everything a workspace holds, its audit log apart."""

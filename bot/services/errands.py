@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from bot.values import Errand, ModelId, Question, new_id
 
@@ -63,11 +64,10 @@ def forget_errand(team_id: str, file_id: str) -> Errand:
     return Errand("forget", team_id, file_id, ids, lock=f"{team_id}:forget:{file_id}")
 
 
-def withdraw_errand(team_id: str, *, channel_id: str, message_ts: str) -> Errand:
-    """Return the work of taking back a question whose message was deleted."""
-    key = message_key(channel_id, message_ts)
-    ids = {"team_id": team_id, "channel_id": channel_id, "message_ts": message_ts}
-    return Errand("withdraw", team_id, key, ids, lock=f"{team_id}:withdraw:{key}")
+def backfill_errand(team_id: str, *, since: datetime, until: datetime) -> Errand:
+    """Return the work of reading what Slack said while nobody listened; one such gap is read at a time."""
+    ids = {"team_id": team_id, "since": since.isoformat()}
+    return Errand("backfill", team_id, f"{since.isoformat()}/{until.isoformat()}", ids, lock=f"{team_id}:backfill")
 
 
 def index_errand(team_id: str, model_id: ModelId) -> Errand:

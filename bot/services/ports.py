@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -71,7 +72,10 @@ class FileSource(Protocol):
     async def describe(
         self, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str
     ) -> SharedFile:
-        """Return what Slack says of the file now. Raises NotFound when it is gone, ServiceUnavailable."""
+        """Return what Slack says of the file now.
+
+        Raises NotFound when it is gone, UnreadableFile when we aren't allowed to ask, ServiceUnavailable.
+        """
 
     def recall(
         self, body: bytes, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str
@@ -87,6 +91,13 @@ class ThreadReader(Protocol):
 
     async def read_thread(self, team_id: str, channel_id: str, thread_ts: str) -> tuple[list[Turn], list[SharedFile]]:
         """Return the thread's messages, oldest first, as plain text with names, and the files shared in it."""
+
+
+class Backfill(Protocol):
+    """How what was said while nobody listened is read."""
+
+    async def run(self, since: datetime) -> None:
+        """Let in everything said since then, as if it came now. Raises ServiceUnavailable; may be done again."""
 
 
 class Directory(Protocol):

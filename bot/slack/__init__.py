@@ -8,6 +8,7 @@ from slack_bolt.async_app import AsyncApp
 
 from bot.slack.actions import ActionListeners
 from bot.slack.commands import CommandListeners
+from bot.slack.dispatch import on_error
 from bot.slack.events import EventListeners
 
 EVENTS = ("app_home_opened", "app_mention", "file_deleted", "message")
@@ -26,6 +27,7 @@ def register(
 
     `manifest.yml` declares just these (tests/test_promises.py).
     """
+    app.error(on_error)
     app.event("app_mention")(events.on_app_mention)
     app.event("message")(events.on_message)
     app.event("file_deleted")(events.on_file_deleted)

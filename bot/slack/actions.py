@@ -14,7 +14,7 @@ from bot.services.search import SearchService
 from bot.slack.blocks import passage_blocks
 from bot.slack.commands import LISTED_PER_PAGE, Shown, document_id_from, found_page, shown
 from bot.slack.document_blocks import confirm_blocks, document_blocks, list_blocks
-from bot.slack.inbox import Body
+from bot.slack.payloads import Body
 from bot.text.mrkdwn import escape
 from bot.values import Audience
 

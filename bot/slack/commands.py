@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.context.respond.async_respond import AsyncRespond
 
 from bot.errors import DatabaseUnavailable, InvalidRequest, RecollectError
@@ -18,7 +19,8 @@ from bot.services.questions import is_only_a_greeting
 from bot.services.search import SearchService
 from bot.slack.blocks import Block, pager, passage_blocks
 from bot.slack.document_blocks import confirm_blocks, document_blocks, help_blocks, list_blocks
-from bot.slack.inbox import Body, Inbox
+from bot.slack.inbox import Inbox
+from bot.slack.payloads import Body, is_id, is_name
 from bot.text.mrkdwn import escape, plain_from
 from bot.values import Audience
 
@@ -51,16 +53,22 @@ class CommandListeners:
         self._audiences = audiences
         self._docs_command = docs_command
 
-    async def on_ask(self, ack: AsyncAck, command: Body) -> None:
-        """Answer privately; the question is stored before the person is told that it is looked up."""
+    async def on_ask(self, ack: AsyncAck, command: Body, context: AsyncBoltContext) -> None:
+        """Answer privately; the question is stored before the person is told that it is looked up.
+
+        Slack sends a command once: what can't be stored is said, and the person asks again.
+        """
         if is_only_a_greeting(command.get("text") or ""):
             await ack(text=f"Ask me something: `{command['command']} When do we close on Fridays?`")
             return
-        team_id = command["team_id"]
-        errand = command_errand(team_id, trigger_id=command["trigger_id"], user_id=command["user_id"])
+        team_id, trigger_id, user_id = command.get("team_id"), command.get("trigger_id"), command.get("user_id")
+        if not (is_id(team_id) and is_id(user_id) and is_name(trigger_id)):
+            await ack(text=InvalidRequest.user_message)
+            return
+        errand = command_errand(team_id, trigger_id=trigger_id, user_id=user_id)
         try:
-            await self._inbox.accept(command, event_id=errand.key, team_id=team_id, errands=[errand])
-        except DatabaseUnavailable as error:  # Slack sends a command once: the person has to
+            await self._inbox.accept(context["raw"], event_id=errand.key, team_id=team_id, errands=[errand])
+        except DatabaseUnavailable as error:
             await ack(text=error.user_message)
         else:
             await ack(text="Looking …")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -12,14 +13,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.services.errands import forget_errand
 from bot.slack.client import UNREACHED, error_code
 from bot.slack.delivery import Capabilities
-from bot.slack.inbox import Body, Inbox, file_errands, question_errand
-from bot.text.mrkdwn import mentioned_ids, without_mention
+from bot.slack.inbox import Inbox, errands_of, question_errand
+from bot.slack.payloads import Body, SlackMessage, deletion_from, edit_from, is_id, is_name, message_from
 from bot.values import Errand
 
 log = structlog.get_logger()
-
-_HEARD = frozenset({None, "file_share", "thread_broadcast"})
-"""Subtypes of `message` that a person wrote; the others are edits, deletions and notices."""
 
 PROMPTS = (
     {"title": "What can I ask?", "message": "What has been shared with me lately?"},
@@ -28,7 +26,7 @@ PROMPTS = (
 
 
 class EventListeners:
-    """What the bot hears: mentions, direct messages, messages with files, and files deleted."""
+    """What the bot hears: mentions, direct messages, messages with files, edits, deletions, and files deleted."""
 
     def __init__(self, inbox: Inbox, client: AsyncWebClient, capabilities: Capabilities) -> None:
         self._inbox = inbox
@@ -37,25 +35,37 @@ class EventListeners:
 
     async def on_app_mention(self, body: Body, event: Body, context: AsyncBoltContext) -> None:
         """Somebody spoke to the bot in a channel."""
-        if _is_from_person(event):
-            await self._accept(body, errands_of(event, body["team_id"], bot_user_id=context.bot_user_id or ""))
+        if message := message_from(event):
+            await self._accept_message(message, body, context)
 
     async def on_message(self, body: Body, event: Body, context: AsyncBoltContext) -> None:
-        """Somebody wrote somewhere the bot is: a direct message is a question, a file is to be read."""
-        if event.get("subtype") in _HEARD and _is_from_person(event):
-            await self._accept(body, errands_of(event, body["team_id"], bot_user_id=context.bot_user_id or ""))
+        """Somebody wrote somewhere the bot is: a direct message is a question, a file is to be read.
 
-    async def on_file_deleted(self, body: Body, event: Body) -> None:
+        An edit is a question when it is the first to name the bot; a deletion takes a question back.
+        """
+        if deletion := deletion_from(event):
+            if place := _place(body):
+                event_id, team_id = place
+                await self._inbox.withdraw(context["raw"], event_id=event_id, team_id=team_id, deletion=deletion)
+        elif edit := edit_from(event):
+            if edit.asks(context.bot_user_id or ""):
+                await self._accept(body, context, lambda team_id: [question_errand(edit.message, team_id)])
+        elif message := message_from(event):
+            await self._accept_message(message, body, context)
+
+    async def on_file_deleted(self, body: Body, event: Body, context: AsyncBoltContext) -> None:
         """A file is gone from Slack, and so from here."""
-        team_id, file_id = body["team_id"], event["file_id"]
-        await self._accept(body, [forget_errand(team_id, file_id)])
+        file_id = event.get("file_id")
+        if is_id(file_id):
+            await self._accept(body, context, lambda team_id: [forget_errand(team_id, file_id)])
 
     async def on_app_home_opened(self, event: Body) -> None:
         """Somebody opened the bot's messages: suggest what to ask."""
         method = "assistant.threads.setSuggestedPrompts"
-        if event.get("tab") != "messages" or not self._capabilities.has(method):
+        channel_id = event.get("channel")
+        if event.get("tab") != "messages" or not is_id(channel_id) or not self._capabilities.has(method):
             return
-        arguments: dict[str, Any] = {"channel_id": event["channel"], "prompts": list(PROMPTS)}
+        arguments: dict[str, Any] = {"channel_id": channel_id, "prompts": list(PROMPTS)}
         try:
             await self._client.api_call(method, json=arguments)
         except SlackApiError as error:
@@ -68,23 +78,20 @@ class EventListeners:
         """An older manifest may subscribe to more: take it, or Slack sends it three times and counts failures."""
         log.debug("event.ignored", type=event.get("type"))
 
-    async def _accept(self, body: Body, errands: list[Errand]) -> None:
-        await self._inbox.accept(body, event_id=body["event_id"], team_id=body["team_id"], errands=errands)
+    async def _accept_message(self, message: SlackMessage, body: Body, context: AsyncBoltContext) -> None:
+        bot_user_id = context.bot_user_id or ""
+        await self._accept(body, context, lambda team_id: errands_of(message, team_id, bot_user_id=bot_user_id))
+
+    async def _accept(self, body: Body, context: AsyncBoltContext, errands: Callable[[str], list[Errand]]) -> None:
+        if place := _place(body):
+            event_id, team_id = place
+            await self._inbox.accept(context["raw"], event_id=event_id, team_id=team_id, errands=errands(team_id))
 
 
-def errands_of(event: Body, team_id: str, *, bot_user_id: str) -> list[Errand]:
-    """Return the work a message means; the copies Slack sends of one message mean the same work.
-
-    A question is a direct message or a mention. One that is nothing but files gets its receipt alone.
-    """
-    errands = file_errands(team_id, event)
-    text = event.get("text") or ""
-    is_question = event.get("channel_type") == "im" or bot_user_id in mentioned_ids(text)
-    says_something = bool(without_mention(text, bot_user_id))
-    if is_question and (says_something or not errands):
-        errands.append(question_errand(team_id, event))
-    return errands
-
-
-def _is_from_person(event: Body) -> bool:
-    return bool(event.get("user")) and not event.get("bot_id")
+def _place(body: Body) -> tuple[str, str] | None:
+    """Return an event's id and its workspace; None for what can't have come from Slack."""
+    event_id, team_id = body.get("event_id"), body.get("team_id")
+    if is_name(event_id) and is_id(team_id):
+        return event_id, team_id
+    log.warning("event.unreadable")
+    return None

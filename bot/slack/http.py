@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
-from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.async_app import AsyncApp
+
+from bot.slack.dispatch import dispatch, is_request
 
 log = structlog.get_logger()
 
@@ -20,19 +25,41 @@ EVENTS_PATH = "/slack/events"
 MAX_BODY_BYTES = 2**20
 WINDOW_S = 300
 """Age at which a signed request counts as replayed (docs.slack.dev, "Verifying requests from Slack")."""
+REQUESTS_LIMIT = 500
+_BODY_TIMEOUT_S = 5.0
 _TIMESTAMP_DIGITS = 12
 
 
-def mount_slack(app: web.Application, bolt: AsyncApp, *, signing_secret: str) -> None:
-    """Serve Slack's events, commands and clicks at `/slack/events`.
+def mount_slack(
+    app: web.Application,
+    bolt: AsyncApp,
+    *,
+    signing_secret: str,
+    on_heard: Callable[[], None],
+    requests_limit: int = REQUESTS_LIMIT,
+) -> None:
+    """Serve Slack's events, commands and clicks at `/slack/events`; `on_heard` is called for each that was taken.
 
-    Answers 401 to what Slack didn't sign just now, 413 to what is too large, and 400 to what can't be read.
-    Raises ValueError for an empty secret, with which anybody could sign.
+    Answers 401 to what Slack didn't sign just now, 413 to what is too large, 408 to what is too slow, 400 to what can't
+    be read, and 503 to what can't be stored now, or comes while `requests_limit` others are worked on: Slack sends that
+    again. Raises ValueError for an empty secret, with which anybody could sign.
     """
     if not signing_secret:
         raise ValueError("an empty signing secret")
+    under_way = 0
 
     async def on_request(request: web.Request) -> web.Response:
+        nonlocal under_way
+        if under_way >= requests_limit:
+            log.warning("request.shed", waiting=under_way)
+            raise web.HTTPServiceUnavailable
+        under_way += 1
+        try:
+            return await respond(request)
+        finally:
+            under_way -= 1
+
+    async def respond(request: web.Request) -> web.Response:
         body = await _body(request)
         headers = request.headers
         timestamp, signature = headers.get("X-Slack-Request-Timestamp", ""), headers.get("X-Slack-Signature", "")
@@ -43,8 +70,10 @@ def mount_slack(app: web.Application, bolt: AsyncApp, *, signing_secret: str) ->
         if text is None:
             log.warning("request.unreadable", path=request.path)
             raise web.HTTPBadRequest
-        bolt_request = AsyncBoltRequest(body=text, query=request.query_string, headers=dict(headers))
-        return await to_aiohttp_response(await bolt.async_dispatch(bolt_request))
+        response = await dispatch(bolt, text, raw=body, headers=headers, query=request.query_string)
+        if response.status == HTTPStatus.OK:
+            on_heard()
+        return await to_aiohttp_response(response)
 
     app.router.add_post(EVENTS_PATH, on_request)
 
@@ -67,10 +96,7 @@ def readable(body: bytes, content_type: str) -> str | None:
         payload = _payload(text, content_type)
     except (ValueError, RecursionError):  # not UTF-8, not JSON, or nested beyond all reason
         return None
-    if not isinstance(payload, dict):
-        return None
-    event = payload.get("event", {"type": ""})
-    return text if isinstance(event, dict) and isinstance(event.get("type"), str) else None
+    return text if is_request(payload) else None
 
 
 def _payload(text: str, content_type: str) -> Any:
@@ -83,8 +109,12 @@ def _payload(text: str, content_type: str) -> Any:
 
 async def _body(request: web.Request) -> bytes:
     body = bytearray()
-    async for piece in request.content.iter_chunked(2**16):
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S):
+            async for piece in request.content.iter_chunked(2**16):
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, len(body))
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
     return bytes(body)

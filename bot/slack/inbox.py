@@ -2,110 +2,155 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+import structlog
+
 from bot.db.engine import Sessions
+from bot.errors import DatabaseUnavailable
 from bot.jobs.queue import Queue
 from bot.repositories.inbox import InboxRepository
-from bot.services.errands import answer_errand, ingest_errand, receipt_errand
-from bot.services.ports import Asked, Claim
-from bot.slack.delivery import Delivery
-from bot.slack.directory import SlackDirectory
-from bot.text.mrkdwn import plain_from, without_mention
+from bot.repositories.tombstones import MessageTombstones
+from bot.repositories.work import WorkRepository
+from bot.services.errands import answer_errand, ingest_errand, message_key, receipt_errand
+from bot.slack.intake import SlackIntake as SlackIntake  # until app names it
+from bot.slack.payloads import Deletion, SlackMessage
+from bot.text.mrkdwn import without_mention
 from bot.values import Errand, Question
 
-Body = dict[str, Any]
+log = structlog.get_logger()
+
+STORE_TIMEOUT_S = 2.5
+"""Slack waits three seconds for an acknowledgement, and sends again what it gets none for."""
+
+STORES_LIMIT = 200
+"""Events that wait for the database at most: beyond that Slack keeps them, and sends them again."""
 
 
 class Inbox:
-    """Stores what Slack delivers."""
+    """Stores what Slack delivers.
 
-    def __init__(self, sessions: Sessions, queue: Queue) -> None:
+    Whatever can't be stored within Slack's three seconds raises DatabaseUnavailable: then nothing is acknowledged, and
+    Slack sends it again. `unstored_since` is when that happened first, of what nobody has looked after yet.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        queue: Queue,
+        *,
+        timeout_s: float = STORE_TIMEOUT_S,
+        stores_limit: int = STORES_LIMIT,
+    ) -> None:
         self._sessions = sessions
         self._queue = queue
+        self._timeout_s = timeout_s
+        self._stores_limit = stores_limit
+        self._stores: set[asyncio.Task[None]] = set()
+        self.unstored_since: datetime | None = None
 
-    async def accept(self, body: Body, *, event_id: str, team_id: str, errands: Sequence[Errand]) -> None:
-        """Store the body and its errands in one transaction; a copy of what is known changes nothing.
+    async def accept(self, raw: bytes, *, event_id: str, team_id: str, errands: Sequence[Errand]) -> None:
+        """Store what Slack sent and its errands in one transaction; a copy of what is known changes nothing.
 
-        Raises DatabaseUnavailable: then nothing is acknowledged, and Slack sends it again.
+        Nothing is to be done for a message whose deletion arrived first.
         """
-        if not errands:
-            return
-        raw = json.dumps(body).encode()
+        if errands:
+            await self._in_time(self._accept(raw, event_id, team_id, errands))
+
+    async def withdraw(self, raw: bytes, *, event_id: str, team_id: str, deletion: Deletion) -> None:
+        """Store that a message is gone, and stop the work of answering it; an answer that is final stays."""
+        await self._in_time(self._withdraw(raw, event_id, team_id, deletion))
+
+    async def _accept(self, raw: bytes, event_id: str, team_id: str, errands: Sequence[Errand]) -> None:
         async with self._sessions.tenant(team_id) as session:
             inbox_id = await InboxRepository(session).record(team_id, event_id, raw)
-            if inbox_id is None:
+            if inbox_id is None or await _is_gone(MessageTombstones(session), team_id, errands):
                 return
-            for errand in errands:
+            for errand in sorted(errands, key=lambda errand: errand.lock):  # the same order everywhere: no deadlock
                 await self._queue.enqueue(session, errand, inbox_id=inbox_id)
 
+    async def _withdraw(self, raw: bytes, event_id: str, team_id: str, deletion: Deletion) -> None:
+        message = message_key(deletion.channel_id, deletion.ts)
+        async with self._sessions.tenant(team_id) as session:
+            if await InboxRepository(session).record(team_id, event_id, raw) is None:
+                return
+            await MessageTombstones(session).record(team_id, message)
+            if await WorkRepository(session).stop(team_id, "answer", message):
+                log.info("question.withdrawn", message=message)
 
-def file_errands(team_id: str, event: Body) -> list[Errand]:
-    """Return the work that a message's files mean: read each one, then give a receipt for them all."""
-    place = {
-        "channel_id": event["channel"],
-        "message_ts": event["ts"],
-        "thread_ts": event.get("thread_ts") or event["ts"],
-    }
-    file_ids = [file["id"] for file in event.get("files") or [] if file.get("id") and file.get("mode") != "tombstone"]
-    if not file_ids:
-        return []
-    return [*(ingest_errand(team_id, file_id, **place) for file_id in file_ids), receipt_errand(team_id, **place)]
+    async def _in_time(self, write: Coroutine[Any, Any, None]) -> None:
+        """Await a write as long as Slack waits. One that is given up counts until it is really over."""
+        if len(self._stores) >= self._stores_limit:
+            write.close()
+            raise self._unstored(f"{len(self._stores)} events wait for the database")
+        store = asyncio.create_task(write, name="store")
+        self._stores.add(store)
+        store.add_done_callback(self._over)
+        await asyncio.wait({store}, timeout=self._timeout_s)
+        if not store.done():
+            store.cancel()
+            raise self._unstored(f"not stored within {self._timeout_s:g} s")
+        try:
+            store.result()
+        except DatabaseUnavailable as error:
+            raise self._unstored(str(error)) from error
+
+    def _over(self, store: asyncio.Task[None]) -> None:
+        self._stores.discard(store)
+        if not store.cancelled():
+            store.exception()  # of a store that was given up, nobody else asks for it
+
+    def _unstored(self, reason: str) -> DatabaseUnavailable:
+        self.unstored_since = self.unstored_since or datetime.now(UTC)
+        return DatabaseUnavailable(reason)
 
 
-def question_errand(team_id: str, event: Body) -> Errand:
+def errands_of(message: SlackMessage, team_id: str, *, bot_user_id: str) -> list[Errand]:
+    """Return the work a message means; the copies Slack sends of one message mean the same work.
+
+    A question is a direct message or a mention. One that is nothing but files gets its receipt alone.
+    """
+    errands = _file_errands(message, team_id)
+    says_something = bool(without_mention(message.text, bot_user_id))
+    if (message.is_direct or message.mentions(bot_user_id)) and (says_something or not errands):
+        errands.append(question_errand(message, team_id))
+    return errands
+
+
+def question_errand(message: SlackMessage, team_id: str) -> Errand:
     """Return the work of answering a message; both copies of a mention make the same."""
     question = Question(
         team_id=team_id,
-        channel_id=event["channel"],
-        user_id=event["user"],
-        ts=event["ts"],
-        thread_ts=event.get("thread_ts") or event["ts"],
+        channel_id=message.channel_id,
+        user_id=message.user_id,
+        ts=message.ts,
+        thread_ts=message.thread_ts,
         text="",
     )
-    return answer_errand(question, gesture=event.get("client_msg_id"))
+    return answer_errand(question, gesture=message.gesture)
 
 
-class SlackIntake:
-    """Opens stored requests again: a mention, a direct message, or a command that asks."""
+def _file_errands(message: SlackMessage, team_id: str) -> list[Errand]:
+    """Return the work that a message's files mean: read each one, then give a receipt for them all."""
+    if not message.file_ids:
+        return []
+    place = {"channel_id": message.channel_id, "message_ts": message.ts, "thread_ts": message.thread_ts}
+    return [
+        *(ingest_errand(team_id, file_id, **place) for file_id in message.file_ids),
+        receipt_errand(team_id, **place),
+    ]
 
-    def __init__(self, delivery: Delivery, directory: SlackDirectory, *, bot_user_id: str) -> None:
-        self._delivery = delivery
-        self._directory = directory
-        self._bot_user_id = bot_user_id
 
-    async def open(self, body: bytes, claim: Claim) -> Asked:
-        """Return the question in a stored body, its text plain, and where the answer goes."""
-        request: Body = json.loads(body)
-        if "command" in request:
-            return self._command(request, claim)
-        event = request["event"]
-        question = Question(
-            team_id=request["team_id"],
-            channel_id=event["channel"],
-            user_id=event["user"],
-            ts=event["ts"],
-            thread_ts=event.get("thread_ts") or event["ts"],
-            text=await self._plain(request["team_id"], event.get("text") or ""),
-        )
-        return Asked(question, self._delivery.reply_to(question, claim), private=False)
-
-    def _command(self, request: Body, claim: Claim) -> Asked:
-        """A command's question lives in a conversation of its own, which only its asker sees."""
-        ts = f"command:{request['trigger_id']}"
-        question = Question(
-            team_id=request["team_id"],
-            channel_id=f"private:{request['user_id']}",
-            user_id=request["user_id"],
-            ts=ts,
-            thread_ts=ts,
-            text=plain_from(request.get("text") or "", {}),
-        )
-        reply = self._delivery.reply_privately(question, claim, response_url=request["response_url"])
-        return Asked(question, reply, private=True)
-
-    async def _plain(self, team_id: str, markup: str) -> str:
-        spoken = without_mention(markup, self._bot_user_id)
-        return plain_from(spoken, await self._directory.names(team_id, spoken))
+async def _is_gone(tombstones: MessageTombstones, team_id: str, errands: Sequence[Errand]) -> bool:
+    """Tell whether the message that means these errands was deleted; errands of no message are never gone."""
+    ids = errands[0].ids
+    if "message_ts" not in ids:
+        return False
+    message = message_key(ids["channel_id"], ids["message_ts"])
+    gone = await tombstones.is_gone(team_id, message)
+    if gone:
+        log.info("message.gone", message=message)
+    return gone

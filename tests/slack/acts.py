@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from bot.db.engine import Sessions
 from bot.playground.local import LocalSlack
+from bot.playground.reading import is_settled
 from bot.playground.state import Message
 from tests.conftest import TEAM
 
@@ -31,7 +32,7 @@ def note(name: str, words: str) -> File:
 async def shared(slack: LocalSlack, *files: File, channel: str = "general", who: str = "Ada") -> Message:
     """Share files, wait for the receipt, and return the message that shared them."""
     root = await slack.share(who, channel, *files)
-    await slack.wait_for_reply(channel, root.ts, timeout=30)
+    await slack.wait_for_reply(channel, root.ts, until=is_settled, timeout=60)
     return root
 
 
@@ -52,6 +53,12 @@ async def value(sessions: Sessions, statement: str) -> Any:
     """Return the first value that a statement gives."""
     async with sessions.tenant(TEAM) as session:
         return await session.scalar(text(statement))
+
+
+async def last_heard(sessions: Sessions, ago: str) -> None:
+    """Let Slack have been heard for the last time so long ago: an interval as PostgreSQL writes it."""
+    async with sessions.tenant(TEAM) as session:
+        await session.execute(text(f"UPDATE workspaces SET heard_at = now() - interval '{ago}'"))
 
 
 async def until(what: Callable[[], Any], *, within_s: float = 10) -> Any:

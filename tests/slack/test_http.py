@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import time
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
@@ -12,6 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import text
 
 from bot.db.engine import Sessions
 from bot.playground.http_events import signature
@@ -19,8 +25,9 @@ from bot.playground.local import LocalSlack
 from bot.playground.reading import words_of
 from bot.slack.http import EVENTS_PATH, MAX_BODY_BYTES, is_signed, mount_slack, readable
 from bot.smoke import quoted_words
-from bot.web.server import WebServer
-from tests.slack.acts import HANDBOOK, asked, buttons, count, shared
+from bot.web.server import WebServer, make_web_app
+from tests.conftest import TEAM
+from tests.slack.acts import HANDBOOK, asked, buttons, count, last_heard, shared, until, value
 from tests.slack.conftest import StartBot
 
 SECRET = "0123456789abcdef"
@@ -52,6 +59,20 @@ async def send(
         session.post(server.url + EVENTS_PATH, data=io.BytesIO(body), headers=headers) as response,
     ):
         return response.status
+
+
+def an_event(slack: LocalSlack, event_id: str, **changes: object) -> dict[str, Any]:
+    """Return the body of an event in which Ada asks something."""
+    event = {
+        "type": "message",
+        "channel": slack.store.channel("general").id,
+        "channel_type": "channel",
+        "user": slack.store.user("Ada").id,
+        "ts": "1700000000.000100",
+        "text": f"<@{slack.store.bot.id}> When does the office open?",
+        **changes,
+    }
+    return {"type": "event_callback", "event_id": event_id, "team_id": TEAM, "event": event}
 
 
 async def test_a_question_comes_and_goes_over_http(slack: LocalSlack, start_bot: StartBot) -> None:
@@ -115,20 +136,125 @@ async def test_nothing_anybody_sends_does_harm(slack: LocalSlack, start_bot: Sta
     assert await count(sessions, "inbox") == 0
 
 
-async def test_an_event_that_could_not_be_stored_is_not_acknowledged(
-    slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
+async def test_an_event_that_could_not_be_stored_is_not_acknowledged_and_its_retry_is(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
 ) -> None:
-    async def fail(*_: object, **__: object) -> None:
-        raise OSError("disk full")
-
     async with start_bot(**over_http(slack)) as server:
         await slack.deliver_over_http(server.url + EVENTS_PATH)
-        monkeypatch.setattr("bot.slack.inbox.InboxRepository.record", fail)
-        slack.workspace.deliveries.retry_delays_s = (0.1,)
-        question = await slack.mention("Ada", "general", "When does the office open?")
+        slack.workspace.deliveries.retry_delays_s = (0.0, 1.0)
+        async with sessions.tenant(TEAM) as session:
+            await session.execute(text("LOCK TABLE inbox IN SHARE MODE"))
+            body = json.dumps(an_event(slack, "Ev1")).encode()
+            refused = await send(server, body, secret=slack.signing_secret)
+            question = await slack.mention("Ada", "general", "When does the office open?")
+            await asyncio.sleep(0.5)
+            unacknowledged = [delivery.acked_at is None for delivery in slack.delivered(question)]
         await slack.settle()
+        reply = await slack.wait_for_reply("general", question.ts, timeout=30)
 
-        assert all(delivery.acked_at is None for delivery in slack.delivered(question))
+        assert refused == 503
+        assert all(unacknowledged)
+        assert "found nothing" in words_of(reply)
+        assert await count(sessions, "work WHERE task = 'answer'") == 1
+
+
+async def test_a_question_is_stored_as_the_bytes_that_came(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
+) -> None:
+    event = an_event(slack, "Ev1", text="<@" + slack.store.bot.id + "> Wo ist das Büro? \ud83c")
+    body = json.dumps(event, indent=3).encode()
+    async with start_bot(**over_http(slack)) as server:
+        assert await send(server, body, secret=slack.signing_secret) == 200
+        await slack.deliver_over_http(server.url + EVENTS_PATH)
+        await slack.command("Ada", "general", "/ask", "Wo ist das Büro?")
+        form = await value(sessions, "SELECT body FROM inbox WHERE event_id LIKE 'command:%'")
+
+    assert await value(sessions, "SELECT body FROM inbox WHERE event_id = 'Ev1'") == body
+    assert b"command=%2Fask" in form
+    assert b"text=Wo+ist+das+B%C3%BCro%3F" in form
+
+
+async def test_no_signed_nonsense_gets_an_error_of_ours(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
+) -> None:
+    known = an_event(slack, "Ev1")
+    odd: list[object] = [None, "x", 3, [], {}, [[]], {"id": []}, "\x00", "\ud800", "x" * 5000]
+    bodies = [{**known, name: junk} for name in known for junk in odd]
+    kinds = ("message", "app_mention", "file_deleted", "app_home_opened", "reaction_added", "unheard_of")
+    names = (
+        *known["event"],
+        "subtype",
+        "bot_id",
+        "files",
+        "thread_ts",
+        "message",
+        "previous_message",
+        "file_id",
+        "tab",
+    )
+    bodies += [
+        {**known, "event": {**known["event"], "type": kind, name: junk}}
+        for kind in kinds
+        for name in names
+        for junk in odd
+    ]
+    async with start_bot(**over_http(slack)) as server:
+        statuses = [await send(server, json.dumps(body).encode(), secret=slack.signing_secret) for body in bodies]
+        form = {"command": "/ask", "text": "x", "team_id": "T1", "user_id": "U1", "trigger_id": "1"}
+        commands = [
+            await send(
+                server,
+                urlencode({**form, name: junk}).encode(),
+                secret=slack.signing_secret,
+                content_type="application/x-www-form-urlencoded",
+            )
+            for name in form
+            for junk in ("", "\x00", "é", "x" * 5000)
+        ]
+
+    assert set(statuses) <= {200, 400, 404}
+    assert set(commands) <= {200, 400, 404}
+
+
+async def test_only_so_many_requests_are_worked_on_at_once() -> None:
+    release = asyncio.Event()
+
+    class Slow(AsyncApp):
+        async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+            await release.wait()
+            return BoltResponse(status=200)
+
+    bolt = Slow(client=AsyncWebClient("xoxb-none"), request_verification_enabled=False)
+    app = make_web_app()
+    mount_slack(app, bolt, signing_secret=SECRET, on_heard=lambda: None, requests_limit=2)
+    async with WebServer(app, host="127.0.0.1", port=0) as server:
+        waiting = [asyncio.create_task(send(server, b"{}", secret=SECRET)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        shed = await send(server, b"{}", secret=SECRET)
+        release.set()
+        statuses = await asyncio.gather(*waiting)
+        after = await send(server, b"{}", secret=SECRET)
+
+    assert (shed, statuses, after) == (503, [200, 200], 200)
+
+
+async def test_requests_that_were_taken_count_as_heard_and_no_others(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
+) -> None:
+    async with start_bot(**over_http(slack)) as server:
+        await last_heard(sessions, "2 hours")
+        await send(server, b"{{{", secret=slack.signing_secret)
+        await send(server, b"{}", secret="another")
+        unheard = await value(sessions, "SELECT heard_at < now() - interval '1 hour' FROM workspaces")
+        await send(server, json.dumps(an_event(slack, "Ev1")).encode(), secret=slack.signing_secret)
+
+        async def caught_up() -> bool:
+            return await count(sessions, "work WHERE task = 'backfill' AND state = 'done'") == 1
+
+        await until(caught_up)
+
+    assert unheard
+    assert await value(sessions, "SELECT heard_at > now() - interval '1 minute' FROM workspaces")
 
 
 @given(st.text(max_size=40), st.text(max_size=80), st.binary(max_size=40))
@@ -148,9 +274,9 @@ def test_slacks_own_signature_passes_for_five_minutes() -> None:
 
 @given(st.binary(max_size=200), st.sampled_from(["application/json", "application/x-www-form-urlencoded", ""]))
 def test_any_body_is_readable_or_refused(body: bytes, content_type: str) -> None:
-    text = readable(body, content_type)
+    words = readable(body, content_type)
 
-    assert text is None or text.encode() == body
+    assert words is None or words.encode() == body
 
 
 def test_forms_and_objects_are_readable() -> None:
@@ -163,4 +289,4 @@ def test_forms_and_objects_are_readable() -> None:
 
 def test_an_empty_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="secret"):
-        mount_slack(aiohttp.web.Application(), None, signing_secret="")  # type: ignore[arg-type]  # never reached
+        mount_slack(aiohttp.web.Application(), None, signing_secret="", on_heard=print)  # type: ignore[arg-type]  # never reached

@@ -1,0 +1,140 @@
+"""What people write in Slack, read out of its events: whatever isn't shaped as Slack shapes it means nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+from bot.text.mrkdwn import mentioned_ids
+
+Body = dict[str, Any]
+
+_HEARD = (None, "file_share", "thread_broadcast")
+"""Subtypes of `message` that a person wrote; the others are edits, deletions and notices."""
+
+_ID = re.compile(r"[A-Z0-9]{1,40}")
+_TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
+_NAME_LIMIT = 250
+"""Characters of the names that Slack gives to events, commands and gestures; its own are far shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlackMessage:
+    """Something a person wrote, in Slack's markup. `thread_ts` is the thread's root, which is `ts` for a new one."""
+
+    channel_id: str
+    ts: str
+    thread_ts: str
+    user_id: str
+    text: str
+    is_direct: bool
+    file_ids: tuple[str, ...] = ()
+    gesture: str | None = None
+
+    def mentions(self, user_id: str) -> bool:
+        """Tell whether the message names this person, or bot."""
+        return user_id in mentioned_ids(self.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A message that says something else now; `previous` is None when Slack doesn't tell what it said."""
+
+    message: SlackMessage
+    previous: SlackMessage | None
+
+    def asks(self, bot_user_id: str) -> bool:
+        """True when the edit is what first named the bot, as far as Slack tells what stood there before."""
+        if self.previous is None or self.message.is_direct:
+            return False
+        return self.message.mentions(bot_user_id) and not self.previous.mentions(bot_user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A message that is gone."""
+
+    channel_id: str
+    ts: str
+
+
+def message_from(event: object) -> SlackMessage | None:
+    """Return what a person wrote; None for what apps write, for notices, and for nonsense."""
+    if not isinstance(event, dict) or event.get("subtype") not in _HEARD or event.get("bot_id"):
+        return None
+    channel_id, user_id, ts = event.get("channel"), event.get("user"), event.get("ts")
+    thread_ts, text = event.get("thread_ts") or ts, event.get("text") or ""
+    if not (is_id(channel_id) and is_id(user_id) and is_ts(ts) and is_ts(thread_ts) and isinstance(text, str)):
+        return None
+    gesture = event.get("client_msg_id")
+    return SlackMessage(
+        channel_id,
+        ts,
+        thread_ts,
+        user_id,
+        text,
+        is_direct=event.get("channel_type") == "im",
+        file_ids=_file_ids(event.get("files")),
+        gesture=gesture if is_name(gesture) else None,
+    )
+
+
+def edit_from(event: object) -> Edit | None:
+    """Return what was edited, from a `message_changed`; None for everything else."""
+    if not isinstance(event, dict) or event.get("subtype") != "message_changed":
+        return None
+    message = message_from(_inside(event, "message"))
+    return Edit(message, message_from(_inside(event, "previous_message"))) if message else None
+
+
+def deletion_from(event: object) -> Deletion | None:
+    """Return which message is gone; None for everything else, and for a message that an app had written.
+
+    A message with replies isn't deleted but changed into a `tombstone`.
+    """
+    if not isinstance(event, dict) or _inside(event, "previous_message").get("bot_id"):
+        return None
+    channel_id, ts = event.get("channel"), None
+    if event.get("subtype") == "message_deleted":
+        ts = event.get("deleted_ts")
+    elif event.get("subtype") == "message_changed" and _inside(event, "message").get("subtype") == "tombstone":
+        ts = _inside(event, "message").get("ts")
+    return Deletion(channel_id, ts) if is_id(channel_id) and is_ts(ts) else None
+
+
+def asked_message(event: object) -> SlackMessage | None:
+    """Return the message in which a stored event asks: the event itself, or what an edit made of a message."""
+    edit = edit_from(event)
+    return edit.message if edit else message_from(event)
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Tell whether this can be one of Slack's ids."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def is_ts(value: object) -> TypeGuard[str]:
+    """Tell whether this can be one of Slack's timestamps, such as `1700000000.000100`."""
+    return isinstance(value, str) and _TS.fullmatch(value) is not None
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Tell whether this can be what Slack calls an event, a command or a gesture."""
+    return isinstance(value, str) and 0 < len(value) <= _NAME_LIMIT and value.isprintable()
+
+
+def _inside(event: Mapping[str, Any], name: str) -> Body:
+    """Return the message that an event is about, with the place the event names; {} when there is none."""
+    inner = event.get(name)
+    if not isinstance(inner, dict):
+        return {}
+    return {**inner, "channel": event.get("channel"), "channel_type": event.get("channel_type")}
+
+
+def _file_ids(files: object) -> tuple[str, ...]:
+    """Return the ids of the files that are there: Slack leaves a tombstone in the place of a deleted one."""
+    listed = files if isinstance(files, list) else []
+    present = (file for file in listed if isinstance(file, dict) and file.get("mode") != "tombstone")
+    return tuple(dict.fromkeys(file["id"] for file in present if is_id(file.get("id"))))

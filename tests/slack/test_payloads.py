@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.slack.payloads import asked_message, deletion_from, edit_from, message_from
+
+BOT = "U0BOT"
+
+SAID: dict[str, Any] = {
+    "type": "message",
+    "channel": "C1",
+    "channel_type": "channel",
+    "user": "U1",
+    "ts": "1700000000.000100",
+    "text": f"<@{BOT}> When do we open?",
+    "client_msg_id": "9f3b",
+}
+
+
+def edited(text: str, *, before: object, **changes: Any) -> dict[str, Any]:
+    """Return the event of an edit, as Slack sends it: the place stands outside of the two messages."""
+    inner = {"type": "message", "user": "U1", "ts": SAID["ts"]}
+    return {
+        "type": "message",
+        "subtype": "message_changed",
+        "channel": "C1",
+        "channel_type": "channel",
+        "ts": "1700000009.000100",
+        "message": {**inner, "text": text},
+        "previous_message": {**inner, "text": before} if isinstance(before, str) else before,
+        **changes,
+    }
+
+
+def test_what_a_person_wrote_is_read_with_its_place() -> None:
+    message = message_from(SAID)
+
+    assert message is not None
+    assert (message.channel_id, message.user_id, message.ts, message.thread_ts) == ("C1", "U1", SAID["ts"], SAID["ts"])
+    assert message.mentions(BOT)
+    assert not message.mentions("U1")
+    assert message.gesture == "9f3b"
+    assert not message.is_direct
+
+
+def test_a_reply_names_its_thread_and_a_direct_message_says_so() -> None:
+    message = message_from({**SAID, "thread_ts": "1600000000.000200", "channel_type": "im"})
+
+    assert message is not None
+    assert message.thread_ts == "1600000000.000200"
+    assert message.is_direct
+
+
+def test_files_are_read_once_each_and_without_those_deleted() -> None:
+    files = [{"id": "F1"}, {"id": "F2", "mode": "tombstone"}, {"id": "F1"}, {}, None, {"id": 3}]
+
+    message = message_from({**SAID, "subtype": "file_share", "files": files, "text": None})
+
+    assert message is not None
+    assert message.file_ids == ("F1",)
+    assert message.text == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bot_id": "B1"},
+        {"subtype": "channel_join"},
+        {"subtype": "message_changed"},
+        {"subtype": []},
+        {"user": None},
+        {"user": 3},
+        {"user": "U\x00"},
+        {"channel": None},
+        {"channel": "C 1"},
+        {"ts": "now"},
+        {"ts": 1700000000.0001},
+        {"ts": "1." + "0" * 400},
+        {"thread_ts": ["1.2"]},
+        {"text": ["x"]},
+    ],
+)
+def test_what_apps_write_and_what_is_no_message_means_nothing(change: dict[str, Any]) -> None:
+    assert message_from({**SAID, **change}) is None
+
+
+def test_an_edit_asks_when_it_is_the_first_to_name_the_bot() -> None:
+    asks = edit_from(edited(f"<@{BOT}> When?", before="When?"))
+    asked_before = edit_from(edited(f"<@{BOT}> When exactly?", before=f"<@{BOT}> When?"))
+    names_nobody = edit_from(edited("When exactly?", before="When?"))
+    in_private = edit_from(edited(f"<@{BOT}> When?", before="When?", channel_type="im"))
+
+    assert asks is not None
+    assert asks.asks(BOT)
+    assert (asks.message.channel_id, asks.message.ts) == ("C1", SAID["ts"])
+    assert [edit.asks(BOT) for edit in (asked_before, names_nobody, in_private) if edit] == [False, False, False]
+
+
+@pytest.mark.parametrize("before", [None, 3, [], {}, {"user": "U1"}])
+def test_an_edit_of_nobody_knows_what_asks_nothing(before: object) -> None:
+    edit = edit_from(edited(f"<@{BOT}> When?", before=before))
+
+    assert edit is not None
+    assert not edit.asks(BOT)
+
+
+def test_a_deleted_message_is_named_by_its_place() -> None:
+    event = {"subtype": "message_deleted", "channel": "C1", "deleted_ts": "1.2", "ts": "9.9"}
+
+    deletion = deletion_from(event)
+
+    assert deletion is not None
+    assert (deletion.channel_id, deletion.ts) == ("C1", "1.2")
+    assert deletion_from({**event, "previous_message": {"user": "U1", "text": "x"}}) == deletion
+    assert deletion_from({**event, "previous_message": {"bot_id": "B1"}}) is None
+    assert deletion_from({**event, "deleted_ts": None}) is None
+    assert deletion_from(SAID) is None
+
+
+def test_a_message_with_replies_is_deleted_by_becoming_a_tombstone() -> None:
+    event = edited("This message was deleted.", before=f"<@{BOT}> When?")
+    event["message"]["subtype"] = "tombstone"
+
+    deletion = deletion_from(event)
+
+    assert deletion is not None
+    assert (deletion.channel_id, deletion.ts) == ("C1", SAID["ts"])
+    assert edit_from(event) is None
+
+
+def test_a_stored_event_asks_in_its_message_or_in_what_an_edit_made_of_it() -> None:
+    asked, edit = asked_message(SAID), asked_message(edited(f"<@{BOT}> When?", before="When?"))
+
+    assert asked is not None
+    assert asked.text == SAID["text"]
+    assert edit is not None
+    assert edit.text == f"<@{BOT}> When?"
+    assert asked_message(None) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = st.sampled_from([*SAID, "subtype", "bot_id", "files", "message", "previous_message", "deleted_ts", "thread_ts"])
+SUBTYPES = st.sampled_from(["message_changed", "message_deleted", "file_share", "tombstone", None])
+
+
+@given(st.dictionaries(NAMES, JSON), SUBTYPES)
+def test_no_event_of_whatever_shape_does_harm(junk: dict[str, Any], subtype: str | None) -> None:
+    event = {**SAID, "subtype": subtype, **junk}
+
+    message_from(event)
+    edit_from(event)
+    deletion_from({**event, "message": event})
+    asked_message(event)
