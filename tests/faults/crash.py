@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from slack_sdk.socket_mode.aiohttp import SocketModeClient
-
 from bot.db import protection
 from bot.jobs.attempt import Attempts
 from bot.llm.local import LocalEmbedder
@@ -25,6 +23,7 @@ from bot.services.answers import AnswerService
 from bot.services.writer import AnswerWriter
 from bot.slack.inbox import Inbox
 from bot.slack.posts import Posts
+from bot.slack.socket import Socket
 from tests.faults.sabotage import MECHANISMS
 
 POISON = "the unanswerable"
@@ -101,7 +100,7 @@ def _ends_stream(_: Posts, method: str, *__: Any, **___: Any) -> bool:
 POINTS: dict[str, Callable[[Path], None]] = {
     "after the inbox row, before the commit": lambda flag: _after(InboxRepository, "record", flag),
     "after the commit": lambda flag: _after(Inbox, "accept", flag),
-    "before the acknowledgement": lambda flag: _before(SocketModeClient, "send_socket_mode_response", flag),
+    "before the acknowledgement": lambda flag: _before(Socket, "send", flag),
     "after the model wrote": lambda flag: _after(AnswerWriter, "write", flag),
     "before the post": lambda flag: _before(Posts, "post", flag),
     "posted, not yet stored": lambda flag: _after(Posts, "post", flag),
