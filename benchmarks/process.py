@@ -19,6 +19,7 @@ from benchmarks.pdf import pdf_of
 from benchmarks.place import temporary_home
 from benchmarks.result import Measure
 from bot.playground.local import LocalSlack
+from bot.playground.reading import is_settled
 from bot.playground.state import Message
 from bot.smoke import IDLE_S, shipped_cases
 
@@ -34,14 +35,14 @@ async def measure(*, questions: int = 10, pdf: tuple[str, bytes] | None = None) 
     async with LocalSlack() as slack, _bot(slack) as bot:
         slack.add_channel("general", members=[slack.add_user("Ada")])
         root = await slack.share("Ada", "general", *case.files)
-        await slack.wait_for_reply("general", root.ts, timeout=120)
+        await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=120)
         first_ms = [await _ask(slack, root, asks[0])]
         memory = bot.memory_full_info()
         first_ms += [await _ask(slack, root, asks[number % len(asks)]) for number in range(questions)]
         started = time.monotonic()
         with watched(bot) as peak:
             root = await slack.share("Ada", "general", (name, data))
-            await slack.wait_for_reply("general", root.ts, timeout=1200)
+            await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=1200)
         read_s = time.monotonic() - started
     return [
         Measure("first_text_ms", "First text after the event", median(first_ms[1:]), "ms", at_most=300,

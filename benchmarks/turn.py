@@ -18,6 +18,7 @@ from benchmarks.result import Measure
 from bot.app import running
 from bot.config import Settings
 from bot.playground.local import LocalSlack
+from bot.playground.reading import is_settled
 from bot.playground.state import Message
 from bot.smoke import IDLE_S, playground_settings, shipped_cases
 
@@ -69,7 +70,7 @@ async def measure(*, questions: int = 10) -> list[Measure]:
             slack.add_channel("general", members=[slack.add_user("Ada")])
             async with running(playground_settings(Settings(), slack, home=home)):
                 root = await slack.share("Ada", "general", *case.files)
-                await slack.wait_for_reply("general", root.ts, timeout=120)
+                await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=120)
                 for number in range(questions + 2):
                     await asyncio.sleep(IDLE_S)
                     with statements() as sent:

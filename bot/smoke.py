@@ -23,6 +23,7 @@ from rich.console import Console
 from bot.app import running
 from bot.config import Settings
 from bot.playground.local import LocalSlack
+from bot.playground.reading import is_settled
 from bot.playground.state import Message
 
 REPLY_TIMEOUT_S = 60
@@ -123,7 +124,7 @@ async def _run_case(slack: LocalSlack, case: Case, report: Report, out: Console)
     started = time.monotonic()
     root = await slack.share("Ada", "general", *case.files)
     try:
-        receipt = await slack.wait_for_reply("general", root.ts, timeout=INGEST_TIMEOUT_S)
+        receipt = await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=INGEST_TIMEOUT_S)
     except TimeoutError:
         report.failed += max(1, len(case.turns))
         out.print(f"FAIL no receipt for {_names(case)} within {INGEST_TIMEOUT_S} s", markup=False, highlight=False)

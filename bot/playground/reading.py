@@ -12,6 +12,11 @@ def words_of(message: Message) -> str:
     return "\n".join([message.text, *_block_texts(message.blocks), *_task_texts(message)])
 
 
+def is_settled(message: Message) -> bool:
+    """Tell whether a message says its last word: no line of it ends in an ellipsis, as of something that goes on."""
+    return not any(line.endswith("…") for line in words_of(message).splitlines())
+
+
 def quotes_of(message: Message) -> list[str]:
     """Return the quoted passages of a message: its quote blocks, and its lines that begin with ">"."""
     quoted = [_joined(part) for part in _rich_parts(message.blocks) if part.get("type") == "rich_text_quote"]

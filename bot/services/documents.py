@@ -161,13 +161,13 @@ class DocumentService:
             await self._enqueue(session, errand)
         return document.filename
 
-    async def give_up(self, file: SharedFile, reason: str) -> None:
+    async def give_up(self, file: SharedFile, reason: str, *, claim: Claim) -> None:
         """Record that a file can't be read, with the reason a person will see."""
         person = await self._audiences.person(file.team_id, file.user_id)
         async with self._sessions.tenant(file.team_id) as session:
             uploader_id = await UserRepository(session).record_person(file.team_id, person)
         share = Share(file.channel_id, uploader_id, file.file_id, file.message_ts, file.thread_ts)
-        await self._ingest.reject(Upload(file.team_id, file.filename, b"", share), reason, claim=Unclaimed())
+        await self._ingest.reject(Upload(file.team_id, file.filename, b"", share), reason, claim=claim)
 
     async def forget_file(self, team_id: str, file_id: str) -> int:
         """Take a deleted Slack file's shares away, and with the last share the document; return how many went."""

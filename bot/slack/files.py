@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 
 from bot.errors import ServiceUnavailable, UnreadableFile
-from bot.slack.client import Clients, ask
+from bot.slack.client import Clients, Unsupported, ask
 from bot.slack.directory import file_from
 from bot.values import SharedFile
 
@@ -30,8 +30,15 @@ class SlackFiles:
     async def describe(
         self, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str
     ) -> SharedFile:
-        """Return what Slack says of the file now. Raises NotFound when it is gone, ServiceUnavailable."""
-        response = await ask(self._clients.reading.files_info(file=file_id))
+        """Return what Slack says of the file now.
+
+        Raises NotFound when it is gone, UnreadableFile when we aren't allowed to ask, ServiceUnavailable.
+        """
+        try:
+            response = await ask(self._clients.reading.files_info(file=file_id))
+        except Unsupported as error:
+            message = f"Slack doesn't let me look at files here ({error.code}). Please tell an administrator."
+            raise UnreadableFile(error.code, user_message=message) from error
         return file_from(
             response["file"], team_id=team_id, channel_id=channel_id, message_ts=message_ts, thread_ts=thread_ts
         )

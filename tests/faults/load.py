@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from bot.playground.local import LocalSlack
+from bot.playground.reading import is_settled
 from bot.playground.state import Channel, Message
 from tests.faults.checker import history_of, judge
 
@@ -61,7 +62,7 @@ class Crowd:
         who = self.slack.add_user("librarian")
         self.slack.add_channel(LIBRARY, members=[who])
         root = await self.slack.share(who, LIBRARY, ("harbour.md", HANDBOOK.encode()))
-        await self.slack.wait_for_reply(LIBRARY, root.ts, timeout=timeout_s)
+        await self.slack.wait_for_reply(LIBRARY, root.ts, until=is_settled, timeout=timeout_s)
 
     async def ask(self, count: int, *, per_second: float = 0) -> list[Message]:
         """Ask so many questions, each in the next thread, evenly at a rate (0: all at once); returns them."""

@@ -320,11 +320,11 @@ async def test_a_file_given_up_is_shown_with_its_reason_once(house: House) -> No
     with pytest.raises(ModelUnavailable):
         await house.documents.ingest_shared(file, claim=Unclaimed())
 
-    await house.documents.give_up(file, "Reading it failed several times (number 12).")
+    await house.documents.give_up(file, "Reading it failed several times (number 12).", claim=Unclaimed())
 
     page = await house.documents.list_page(await audience_of(house, "U1"))
     assert [(view.filename, view.status, view.error) for view in page.documents] == [
-        ("handbook.md", DocumentStatus.ERROR, "Reading it failed several times (number 12).")
+        ("handbook.md", DocumentStatus.ERROR, "Reading it failed several times (number 12).", claim=Unclaimed())
     ]
 
 

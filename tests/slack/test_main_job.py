@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from bot.db.engine import Sessions
 from bot.playground.local import LocalSlack
-from bot.playground.reading import words_of
+from bot.playground.reading import is_settled, words_of
 from bot.smoke import quoted_words
 from bot.web.server import WebServer
 from tests.conftest import TEAM
@@ -164,7 +164,7 @@ async def test_a_mention_in_an_older_thread_reads_that_thread_once(
 async def test_a_direct_message_is_a_question(slack: LocalSlack, bot: WebServer) -> None:
     place = slack.direct("Ada")
     root = await slack.share("Ada", place, HANDBOOK)
-    await slack.wait_for_reply(place, root.ts, timeout=30)
+    await slack.wait_for_reply(place, root.ts, until=is_settled, timeout=30)
 
     question = await slack.say("Ada", place, "When does the office open?")
     reply = await slack.wait_for_reply(place, question.ts, timeout=30)

@@ -8,7 +8,7 @@ import pytest
 
 from bot.db.engine import Sessions
 from bot.playground.local import LocalSlack
-from bot.playground.reading import words_of
+from bot.playground.reading import is_settled, words_of
 from bot.playground.state import Message
 from bot.smoke import quoted_words
 from bot.web.server import WebServer
@@ -37,7 +37,7 @@ async def test_a_mention_that_is_only_a_file_gets_its_receipt_alone(
     slack: LocalSlack, bot: WebServer, sessions: Sessions
 ) -> None:
     root = await slack.mention("Ada", "general", "", files=[HANDBOOK])
-    receipt = await slack.wait_for_reply("general", root.ts, timeout=30)
+    receipt = await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=30)
     await worked_off(sessions)
 
     assert "handbook.md" in words_of(receipt)
@@ -163,7 +163,7 @@ async def test_what_machines_write_and_what_people_change_is_left_alone(
 async def test_a_direct_message_keeps_its_own_thread(slack: LocalSlack, bot: WebServer, sessions: Sessions) -> None:
     place = slack.direct("Ada")
     root = await slack.share("Ada", place, HANDBOOK)
-    await slack.wait_for_reply(place, root.ts, timeout=30)
+    await slack.wait_for_reply(place, root.ts, until=is_settled, timeout=30)
     first = await slack.say("Ada", place, "How many days of holiday does an employee have?")
     await slack.wait_for_reply(place, first.ts, timeout=30)
 

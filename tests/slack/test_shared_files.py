@@ -8,7 +8,7 @@ import pytest
 
 from bot.db.engine import Sessions
 from bot.playground.local import LocalSlack
-from bot.playground.reading import words_of
+from bot.playground.reading import is_settled, words_of
 from bot.playground.state import Message
 from bot.smoke import quoted_words
 from bot.values import ParsedDocument
@@ -23,7 +23,7 @@ PDF = "application/pdf"
 async def receipt_of(slack: LocalSlack, *files: File, who: str = "Ada") -> str:
     """Share files and return the words of the receipt."""
     root = await slack.share(who, "general", *files)
-    return words_of(await slack.wait_for_reply("general", root.ts, timeout=60))
+    return words_of(await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=60))
 
 
 async def test_thirty_files_in_one_message_get_one_receipt(
@@ -32,7 +32,7 @@ async def test_thirty_files_in_one_message_get_one_receipt(
     files = [note(f"note{n:02}.txt", f"Note {n} says that {n} is a number.") for n in range(30)]
 
     root = await slack.share("Ada", "general", *files)
-    receipt = await slack.wait_for_reply("general", root.ts, timeout=90)
+    receipt = await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=90)
     await worked_off(sessions)
 
     assert all(f"note{n:02}.txt: read" in words_of(receipt) for n in range(30))
@@ -78,7 +78,8 @@ async def test_a_file_kept_elsewhere_is_not_fetched(slack: LocalSlack, bot: WebS
     root = await slack.share("Ada", "general", note("elsewhere.txt", "words"))
     slack.store.files[root.file_ids[0]].external_url = "http://169.254.169.254/latest"
 
-    assert "outside Slack" in words_of(await slack.wait_for_reply("general", root.ts))
+    receipt = await slack.wait_for_reply("general", root.ts, until=is_settled)
+    assert "outside Slack" in words_of(receipt)
 
 
 async def test_a_login_page_is_not_taken_for_the_file(
@@ -89,16 +90,29 @@ async def test_a_login_page_is_not_taken_for_the_file(
     assert "didn't let me download it" in await receipt_of(slack, ("report.pdf", b"%PDF-1.4", PDF))
 
 
-async def test_a_file_slack_never_describes_is_given_up_by_its_name(
-    slack: LocalSlack, bot: WebServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.jobs.queue.MAX_ATTEMPTS", 2)
+async def test_a_file_we_may_not_look_at_says_so_by_its_name(slack: LocalSlack, bot: WebServer) -> None:
     slack.scopes.discard("files:read")
 
     receipt = await receipt_of(slack, HANDBOOK)
 
+    assert "handbook.md: Slack doesn't let me look at files here (missing_scope)." in receipt
+
+
+async def test_a_file_that_fails_every_time_is_given_up_with_a_number(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> ParsedDocument:
+        raise RuntimeError("a secret of the reader's")
+
+    monkeypatch.setattr("bot.jobs.queue.MAX_ATTEMPTS", 2)
+    monkeypatch.setattr("bot.services.ingest.parse_in_sandbox", fail)
+
+    receipt = await receipt_of(slack, HANDBOOK)
+
     assert "handbook.md: Reading it failed several times (number " in receipt
-    assert "missing_scope" not in receipt
+    assert "secret" not in receipt
+    assert await count(sessions, "documents WHERE status = 'error'") == 1
+    assert await count(sessions, "documents") == 1, "nothing stays in processing"
 
 
 async def test_a_file_deleted_while_it_is_read_is_forgotten(
@@ -156,7 +170,8 @@ async def test_a_version_replaces_the_former_one_in_its_channel_only(
     await shared(slack, old)
     private = await shared(slack, old, channel="leads")
 
-    receipt = await slack.wait_for_reply("general", (await slack.share("Ada", "general", new)).ts, timeout=30)
+    root = await slack.share("Ada", "general", new)
+    receipt = await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=30)
     reply = await asked(slack, "When does the canteen open?", private, channel="leads")
 
     assert "version 2" in words_of(receipt)
@@ -184,18 +199,18 @@ async def test_a_slack_that_does_not_answer_is_asked_again(slack: LocalSlack, bo
 
     root: Message = await slack.share("Ada", "general", HANDBOOK)
 
-    assert "read. Ask me" in words_of(await slack.wait_for_reply("general", root.ts, timeout=15))
+    receipt = await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=15)
+    assert "read. Ask me" in words_of(receipt)
 
 
-async def test_work_left_queued_is_done_after_a_restart(
+async def test_a_file_shared_while_nobody_works_is_read_after_a_restart(
     slack: LocalSlack, start_bot: StartBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def nothing(*_: object, **__: object) -> bool:
-        await asyncio.sleep(0.1)
-        return False
+    async def nothing(*_: object) -> None:
+        await asyncio.Event().wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr("bot.jobs.queue.InProcessEngine._claim", nothing)
+        patch.setattr("bot.jobs.worker.Worker.run", nothing)
         async with start_bot():
             root = await slack.mention("Ada", "general", "When does the office open?", files=[HANDBOOK])
             await slack.settle()

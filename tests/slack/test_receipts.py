@@ -1,0 +1,156 @@
+"""Receipts over the wire: one message a message with files, changed seldom, whoever reads and whatever breaks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from bot.db.engine import Sessions
+from bot.errors import ModelUnavailable
+from bot.playground.local import LocalSlack
+from bot.playground.reading import is_settled, words_of
+from bot.playground.state import Message
+from bot.services.receipts import EDIT_INTERVAL_S
+from bot.values import Vector
+from bot.web.server import WebServer
+from tests.slack.acts import HANDBOOK, calls_of, count, note, shared, until, value, worked_off
+from tests.slack.conftest import StartBot
+
+LONG = note(
+    "report.txt",
+    "\n\n".join(
+        f"Clause {number}. The tenant of room {number} pays {number * 7} crowns a month, and the caretaker of it sweeps "
+        f"the stairs on day {number % 28 + 1} of every month, whatever the weather may be like then."
+        for number in range(1, 3_200)
+    ),
+)
+"""Three batches of passages."""
+
+
+class Slow:
+    """A model that takes its time over each batch, or is away; its vectors are made up."""
+
+    def __init__(self, seconds: float = 2.0) -> None:
+        self.seconds = seconds
+        self.is_away = False
+        self.embedded = 0
+
+    async def embed(self, texts: Sequence[str]) -> Vector:
+        if self.is_away:
+            raise ModelUnavailable("away")
+        await asyncio.sleep(self.seconds)
+        self.embedded += len(texts)
+        vectors = np.random.default_rng(0).normal(size=(len(texts), 384))
+        return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    model = Slow()
+    monkeypatch.setattr("bot.llm.local.LocalEmbedder.embed", lambda _self, texts: model.embed(texts))
+    return model
+
+
+async def receipt(slack: LocalSlack, root: Message) -> Message:
+    return await slack.wait_for_reply("general", root.ts, until=is_settled, timeout=60)
+
+
+def shown(slack: LocalSlack) -> list[str]:
+    """Return what stood in the thread one after the other."""
+    methods = ("chat.postMessage", "chat.update")
+    return [call.args["text"] for call in slack.calls if call.method in methods and call.error is None]
+
+
+async def test_a_file_that_is_soon_read_is_told_of_once(slack: LocalSlack, bot: WebServer) -> None:
+    root = await slack.share("Ada", "general", HANDBOOK)
+
+    await receipt(slack, root)
+
+    assert len(slack.replies("general", root.ts)) == 1
+    if calls_of(slack, "chat.update"):  # a machine so busy that it took longer
+        assert shown(slack)[0].endswith("…")
+    else:
+        assert shown(slack) == ["handbook.md: read. Ask me about it here."]
+
+
+async def test_a_long_file_tells_how_far_it_is_in_one_message_seldom_changed(
+    slack: LocalSlack, bot: WebServer, slow: Slow
+) -> None:
+    root = await slack.share("Ada", "general", LONG)
+
+    last = await receipt(slack, root)
+
+    texts = shown(slack)
+    total = slow.embedded
+    assert texts[0] == f"Reading report.txt: 0 of {total:,} passages …"
+    assert f"Reading report.txt: {256:,} of {total:,} passages …" in texts
+    assert texts[-1] == "report.txt: read. Ask me about it here."
+    assert "read. Ask me" in words_of(last)
+    assert len(calls_of(slack, "chat.postMessage")) == len(slack.replies("general", root.ts)) == 1
+    at = [call.at for call in slack.calls if call.method in {"chat.postMessage", "chat.update"}]
+    assert all(later - earlier >= EDIT_INTERVAL_S - 0.2 for earlier, later in pairwise(at))
+
+
+async def test_a_file_waits_for_a_model_that_is_away_and_goes_on_by_itself(
+    slack: LocalSlack, bot: WebServer, slow: Slow, sessions: Sessions
+) -> None:
+    slow.seconds, slow.is_away = 0.1, True
+    root = await slack.share("Ada", "general", HANDBOOK)
+
+    waiting = await slack.wait_for_reply("general", root.ts, timeout=30)
+    assert "Waiting for the embedding model, which doesn't answer, to read handbook.md …" in words_of(waiting)
+    assert await value(sessions, "SELECT status FROM documents") == "processing"
+
+    slow.is_away = False
+    last = await receipt(slack, root)
+    assert "read. Ask me" in words_of(last)
+    assert len(slack.replies("general", root.ts)) == 1
+    assert await value(sessions, "SELECT max(attempts) FROM work") == 0
+
+
+async def test_a_bot_that_is_stopped_while_it_reads_goes_on_with_file_and_receipt(
+    slack: LocalSlack, start_bot: StartBot, slow: Slow, sessions: Sessions
+) -> None:
+    async def is_begun() -> bool:
+        return await count(sessions, "document_chunks") >= 256 and bool(calls_of(slack, "chat.postMessage"))
+
+    async with start_bot():
+        root = await slack.share("Ada", "general", LONG)
+        await until(is_begun, within_s=30)
+    part = await count(sessions, "document_chunks")
+    slow.embedded = 0
+
+    async with start_bot():
+        last = await receipt(slack, root)
+        await worked_off(sessions)
+
+    total = await value(sessions, "SELECT chunk_total FROM documents")
+    assert part < total
+    assert "read. Ask me" in words_of(last)
+    assert len(slack.replies("general", root.ts)) == 1
+    assert slow.embedded == total - part
+    assert await count(sessions, "document_chunks") == await count(sessions, "chunk_embeddings") == total
+    assert await value(sessions, "SELECT chunk_count FROM term_statistics WHERE term = 0") == total
+
+
+async def test_receipts_of_files_that_wait_hold_nothing_up(
+    slack: LocalSlack, bot: WebServer, slow: Slow, sessions: Sessions
+) -> None:
+    slow.seconds = 0
+    known = await shared(slack, HANDBOOK, channel="handbook")
+    slow.is_away = True
+    for number in range(40):  # more than there is room for at once
+        await slack.share("Ada", "general", note(f"{number}.txt", f"Number {number}."))
+    await slack.settle()
+
+    await slack.delete_file(known.file_ids[0])
+
+    async def is_forgotten() -> bool:
+        return await count(sessions, "documents WHERE filename = 'handbook.md'") == 0
+
+    await until(is_forgotten, within_s=30)
+    assert await count(sessions, "work WHERE task = 'receipt' AND state IN ('queued', 'running')") == 40
