@@ -14,6 +14,7 @@ from bot.slack.blocks import (
     MARKDOWN_LIMIT,
     SUMMARY_LIMIT,
     answer_blocks,
+    apology_blocks,
     context,
     inert_within,
     message_blocks,
@@ -46,6 +47,19 @@ def leaves(blocks: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
         found += [block] if block.get("type") == kind else []
         found += leaves([element for element in block.get("elements") or [] if isinstance(element, dict)], kind)
     return found
+
+
+def test_an_apology_quotes_its_passages_with_their_places_and_takes_nothing_for_markup() -> None:
+    blocks = apology_blocks("No model. Nearest:", [citation(1, quote=FOREIGN, permalink="https://a.test/p1")])
+
+    assert block_problems(blocks) == []
+    assert FOREIGN in [leaf["text"] for leaf in leaves(blocks, "text")]
+    assert [(leaf["url"], leaf["text"]) for leaf in leaves(blocks, "link")] == [("https://a.test/p1", "a.pdf, page 3")]
+    assert leaves(blocks, "text")[0]["text"] == "No model. Nearest:"
+
+
+def test_an_apology_without_passages_needs_no_blocks() -> None:
+    assert apology_blocks("No model.", []) == []
 
 
 @given(st.text(max_size=300), st.integers(1, 60), st.integers(0, 40))
