@@ -61,6 +61,7 @@ class Said:
     is_receipt: bool = False
     is_whole: bool = True
     is_apology: bool = False
+    """Neither streamed nor with text for Markdown, whatever sources stand under it."""
     at: float = 0.0
     """When it was whole, in monotonic seconds of this process."""
 
@@ -229,7 +230,7 @@ def _said(message: Message) -> Said:
         key=str(key) if kind == ANSWER and key else None,
         is_receipt=kind == RECEIPT,
         is_whole=message.finished_at is not None and message.streaming != "in_progress",
-        is_apology=not message.blocks,
+        is_apology=message.streaming is None and not any(block["type"] == "markdown" for block in message.blocks),
         at=message.finished_at or 0.0,
     )
 

@@ -121,6 +121,7 @@ async def _by_dice(world: World, crowd: Crowd, size: Size, seed: int) -> tuple[i
     world.openai.trouble = trouble
     asked = await crowd.ask(size.mentions, per_second=size.per_second)
     await crowd.answered(timeout_s=ANSWERED_S + size.timeout_s)
+    await crowd.settled(quiet_s=1)
     world.openai.trouble = lambda _: None
     return trouble.happened.total(), 100 * judge(history_of(world.slack, asked)).answered / len(asked)
 

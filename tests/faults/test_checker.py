@@ -134,8 +134,15 @@ async def test_a_history_is_read_from_a_local_slack() -> None:
         question = await slack.mention(ada, "general", "When?")
         label = {"event_type": "recollect_answer", "event_payload": {"key": f"{channel.id}:{question.ts}"}}
         answer = slack.workspace.post(
-            slack.store.bot, channel, "Nine.", thread_ts=question.ts, blocks=[{"type": "divider"}], metadata=label
+            slack.store.bot,
+            channel,
+            "Nine.",
+            thread_ts=question.ts,
+            blocks=[{"type": "markdown", "text": "Nine."}],
+            metadata=label,
         )
+        sources = [{"type": "rich_text", "elements": []}]
+        apology = slack.workspace.post(slack.store.bot, channel, "Sorry.", thread_ts=question.ts, blocks=sources)
         stream = slack.workspace.post(slack.store.bot, channel, "Ni", thread_ts=question.ts, streaming=True)
         await slack.settle()
 
@@ -146,6 +153,7 @@ async def test_a_history_is_read_from_a_local_slack() -> None:
     assert seen.sent_at == slack.delivered(question)[0].queued_at
     assert [(s.ts, s.key, s.is_whole, s.is_apology) for s in history.said] == [
         (answer.ts, f"{channel.id}:{question.ts}", True, False),
-        (stream.ts, None, False, True),
+        (apology.ts, None, True, True),
+        (stream.ts, None, False, False),
     ]
     assert judge(history).answered_at[seen] == answer.finished_at
