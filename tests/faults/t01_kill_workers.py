@@ -31,14 +31,16 @@ class Size:
     workers: int
     kills: int
     every_s: float
+    one_at_a_time: bool
+    """Whether the last one killed is ready again before the next is."""
     stall_s: float
     timeout_s: float
 
 
 SIZES = {
-    Scale.QUICK: Size(60, 30, 8, 2, 2, 3, 4, 60),
-    Scale.FULL: Size(1000, 100, 8, 3, 10, 5, 10, 300),
-    Scale.SELFTEST: Size(40, 20, 8, 2, 2, 2, 4, 25),
+    Scale.QUICK: Size(80, 40, 6, 2, 2, 4, True, 4, 60),
+    Scale.FULL: Size(1000, 100, 8, 3, 10, 5, False, 10, 300),
+    Scale.SELFTEST: Size(40, 20, 6, 2, 1, 4, True, 4, 20),
 }
 
 
@@ -59,7 +61,11 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         crowd = Crowd(world.slack, channels=size.channels, seed=seed)
         await crowd.share_handbook()
         asking = asyncio.create_task(crowd.ask(size.mentions, per_second=size.per_second))
-        kills = [await _kill(world, workers[n % len(workers)], size.every_s) for n in range(size.kills)]
+        kills = []
+        for number in range(size.kills):
+            kills.append(await _kill(world, workers[number % len(workers)], size.every_s))
+            if size.one_at_a_time:
+                await workers[number % len(workers)].wait_ready()
         await asking
         await crowd.answered(timeout_s=size.timeout_s)
         await crowd.settled()
@@ -86,7 +92,9 @@ async def _kill(world: World, worker: BotProcess, pause_s: float) -> Kill:
     while not running and time.monotonic() < deadline:
         running = await _epochs(world, "AND state = 'running'")
     worker.kill9()
-    return Kill(time.monotonic(), running)
+    killed = Kill(time.monotonic(), running)
+    await asyncio.sleep(0.1)  # a dead one isn't ready
+    return killed
 
 
 async def _epochs(world: World, condition: str = "") -> dict[str, int]:

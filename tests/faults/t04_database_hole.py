@@ -57,6 +57,8 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         before = [process.rss_mib() for process in processes]
         asking = asyncio.create_task(crowd.ask(int(size.hole_s * size.per_second), per_second=size.per_second))
         red_s, peaks = await _hole(world, processes, size.hole_s)
+        taken, without_row = await _rows(world, world.slack)
+        await world.database.heal()
         healed = time.monotonic()
         await asking
         green_s = [await process.wait_ready(timeout_s=size.timeout_s) for process in processes]
@@ -64,7 +66,6 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         await crowd.settled()
         verdict = judge(history_of(world.slack, crowd.asked))
         growth = max(peak - was for peak, was in zip(peaks, before, strict=True))
-        taken, without_row = await _rows(world, world.slack)
         next_answer = min((at for at in verdict.answered_at.values() if at > healed), default=float("inf"))
         return result_of(
             NUMBER,
@@ -81,7 +82,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
 
 
 async def _hole(world: World, processes: tuple[BotProcess, ...], seconds: float) -> tuple[list[float], list[float]]:
-    """Cut the database off for a while; return per process when it said so, and its greatest memory meanwhile."""
+    """Cut the database off; return after so long, per process, when it said so and its greatest memory meanwhile."""
     began = time.monotonic()
     red = [float("inf")] * len(processes)
     peaks = [0.0] * len(processes)
@@ -92,12 +93,14 @@ async def _hole(world: World, processes: tuple[BotProcess, ...], seconds: float)
         red = [min(was, passed) if status != 200 else was for was, status in zip(red, statuses, strict=True)]
         peaks = [max(was, process.rss_mib()) for was, process in zip(peaks, processes, strict=True)]
         await asyncio.sleep(0.25)
-    await world.database.heal()
     return red, peaks
 
 
 async def _rows(world: World, slack: LocalSlack) -> tuple[int, int]:
-    """Return how many events that tell of a question were acknowledged, and how many of them have no row."""
+    """Return how many questions were acknowledged so far, and how many of them have no row now.
+
+    Asked while the database is still away from the bot: later, backfill would find them.
+    """
     taken = {(d.event["channel"], d.event["ts"]) for d in slack.deliveries if d.acked_at and d.event.get("text")}
     rows = await world.postgres.fetch("SELECT key FROM work WHERE task = 'answer'")
     stored = {row["key"] for row in rows}
