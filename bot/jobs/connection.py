@@ -6,23 +6,20 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, LiteralString
 from weakref import WeakSet
 
 import psycopg
-import structlog
 from procrastinate import PsycopgConnector
 from procrastinate.connector import Notify
-from procrastinate.exceptions import ConnectorException
 from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
-from typing_extensions import LiteralString
-
-log = structlog.get_logger()
 
 _RECONNECT_S = 1.0
+_LISTEN_S = 5.0
 _CONNECT_TIMEOUT_S = 5
 _POOL_TIMEOUT_S = 5.0
 _CLOSE_S = 0.5
@@ -31,14 +28,15 @@ _CLOSE_S = 0.5
 def conninfo_from(url: str) -> str:
     """Return libpq's form of the bot's database address; names are looked up in the queue's schema too."""
     parts = make_url(url)
-    query = {"sslmode" if name == "ssl" else name: value for name, value in parts.query.items()}
-    given = {"host": parts.host, "port": parts.port, "user": parts.username, "password": parts.password} | query
+    query = {"sslmode" if name == "ssl" else name: str(value) for name, value in parts.query.items()}
+    where = {"host": parts.host, "port": parts.port, "user": parts.username, "password": parts.password}
+    given = {name: str(value) for name, value in where.items() if value is not None} | query
     return make_conninfo(
+        **given,
         dbname=parts.database,
         connect_timeout=_CONNECT_TIMEOUT_S,
         options="-c search_path=public,procrastinate",
         application_name="recollect-queue",
-        **{name: value for name, value in given.items() if value is not None},
     )
 
 
@@ -48,8 +46,9 @@ class QueueConnector(PsycopgConnector):
     def __init__(self, url: str, *, max_size: int = 8) -> None:
         self._open: WeakSet[psycopg.AsyncConnection[Any]] = WeakSet()
         self._calls: dict[object, float] = {}
+        self._conninfo = conninfo_from(url)
         super().__init__(
-            conninfo=conninfo_from(url),
+            conninfo=self._conninfo,
             min_size=1,
             max_size=max_size,
             timeout=_POOL_TIMEOUT_S,
@@ -92,16 +91,33 @@ class QueueConnector(PsycopgConnector):
 
     async def execute_query_one_async(self, query: LiteralString, **arguments: Any) -> dict[str, Any]:
         with self._timed():
-            return await super().execute_query_one_async(query, **arguments)
+            row: dict[str, Any] = await super().execute_query_one_async(query, **arguments)
+        return row
 
     async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[dict[str, Any]]:
         with self._timed():
-            return await super().execute_query_all_async(query, **arguments)
+            rows: list[dict[str, Any]] = await super().execute_query_all_async(query, **arguments)
+        return rows
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        """Listen until cancelled. A lost connection is opened again; until then polling brings the jobs."""
+        """Listen until cancelled. A lost connection is opened again; until then polling brings the jobs.
+
+        procrastinate's own listening is cancelled in vain when a notification comes at that moment: before Python
+        3.12, `asyncio.wait_for` then loses the cancellation.
+        """
         names = list(channels)
         while True:
-            with suppress(ConnectorException):
-                await super().listen_notify(on_notification=on_notification, channels=names)
+            with suppress(psycopg.Error):
+                await self._listen(on_notification, names)
             await asyncio.sleep(_RECONNECT_S)
+
+    async def _listen(self, on_notification: Notify, channels: Sequence[str]) -> None:
+        async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+            await self._note(connection)
+            for name in channels:
+                await connection.execute(SQL("LISTEN {}").format(Identifier(name)))
+            while True:
+                async for notification in connection.notifies(timeout=_LISTEN_S):
+                    await on_notification(channel=notification.channel, payload=notification.payload)
+                with self._timed():
+                    await connection.execute("SELECT 1")

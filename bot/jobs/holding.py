@@ -62,7 +62,7 @@ class HeldJobs(JobManager):
     async def _let_go(self, job: Job, query: str, **arguments: object) -> None:
         ours = {"job_id": job.id, "worker_id": job.worker_id, "attempts": job.attempts}
         try:
-            rows = await self.connector.execute_query_all_async(query, **ours, **arguments)  # type: ignore[arg-type]  # ours
+            rows = await self.connector.execute_query_all_async(query, **ours, **arguments)
             if not rows:
                 log.warning("job.overtaken", job_id=job.id)
         except ConnectorException as error:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 import structlog
-from procrastinate.connector import BaseAsyncConnector
+from procrastinate.connector import BaseConnector
 from sqlalchemy import text
 
 from bot.db.engine import Sessions
@@ -51,7 +51,7 @@ class Recovery:
             self._cleaned_at = now
             await jobs.delete_old_jobs(KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True)
 
-    async def audit(self, connector: BaseAsyncConnector, *, worker_ids: Sequence[int], held: set[int]) -> int:
+    async def audit(self, connector: BaseConnector, *, worker_ids: Sequence[int], held: set[int]) -> int:
         """Put back what our own rows say we do and we don't know of: the fetch's or finish's reply was lost."""
         rows = await connector.execute_query_all_async(_DOING, worker_ids=list(worker_ids))
         now = time.monotonic()
@@ -68,7 +68,7 @@ class Recovery:
             log.warning("job.orphans_put_back", count=count)
         return count
 
-    async def reap(self, connector: BaseAsyncConnector) -> int:
+    async def reap(self, connector: BaseConnector) -> int:
         """Put back the jobs of workers that gave no sign of life for the stall limit; one process at a time does."""
         rows = await connector.execute_query_all_async(
             _REAP, lock=f"reap:{self._team_id}", queues=self._queues, stall_s=self._stall_s

@@ -128,7 +128,7 @@ class Worker:
         )
 
     async def _work_on(self, connector: QueueConnector, jobs: HeldJobs, workers: list[PoolWorker]) -> None:
-        runs = {asyncio.create_task(worker.run(), name=f"queue:{worker.worker_name}") for worker in workers}
+        runs = {asyncio.create_task(_run(worker), name=f"queue:{worker.worker_name}") for worker in workers}
         for run in runs:
             run.add_done_callback(_look_at)
         watch = asyncio.create_task(self._watch(connector, jobs), name="queue:watch")
@@ -148,7 +148,7 @@ class Worker:
     async def _end(self, connector: QueueConnector, workers: list[PoolWorker], runs: set[asyncio.Task[None]]) -> None:
         """End the workers. What runs gets its grace, unless the queue was lost; then it is cut off and handed back."""
         for worker in workers:
-            worker.stop()
+            worker.stop()  # type: ignore[no-untyped-call]  # procrastinate leaves it bare
         if self._stopping.is_set():
             await asyncio.wait(runs, timeout=self._grace_s)
         self._attempts.cut_off()
@@ -185,6 +185,10 @@ class Worker:
         await connector.execute_query_async(_BEAT, worker_ids=sorted(jobs.live_ids))
         await self._attempts.hand_back_rest()
         await self._recovery.tend(jobs, worker_ids=worker_ids)
+
+
+async def _run(worker: PoolWorker) -> None:
+    await worker.run()  # type: ignore[no-untyped-call]  # procrastinate leaves it bare
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from typing import Any
 
@@ -85,7 +86,7 @@ async def test_the_waits_between_attempts_double(
     async with worker_on(sessions, database.bot_url, answer=diary.task(fail)):
         await settled(sessions)
 
-    waits = [after - before for before, after in zip(begun_at, begun_at[1:], strict=False)]
+    waits = [after - before for before, after in itertools.pairwise(begun_at)]
     assert [wait >= least for wait, least in zip(waits, (0.3, 0.6, 1.2), strict=True)] == [True] * 3
 
 
@@ -213,7 +214,7 @@ async def test_who_says_how_long_it_takes_is_left_alone_so_long(sessions: Sessio
             await until(lambda: any(entry["event"] == "work.blocked" for entry in logs))
 
             async def is_scheduled() -> bool:
-                return (await jobs(sessions))[0]["status"] == "todo"
+                return bool((await jobs(sessions))[0]["status"] == "todo")
 
             await until(is_scheduled)
 

@@ -42,7 +42,7 @@ async def take_on(held: HeldJobs, sessions: Sessions) -> tuple[Any, ClaimedWork]
     job = await held.fetch_job([queue_name(TEAM, "answer")], worker_id)
     assert job is not None
     async with sessions.tenant(TEAM) as session:
-        work = await WorkRepository(session).claim(TEAM, UUID(job.task_kwargs["work_id"]))
+        work = await WorkRepository(session).claim(TEAM, UUID(str(job.task_kwargs["work_id"])))
     assert work is not None
     return job, work
 
@@ -169,7 +169,7 @@ async def test_what_we_do_is_no_orphan(sessions: Sessions, held: HeldJobs, monke
 
 async def test_a_zombie_writes_nothing_once_its_work_was_taken_over(sessions: Sessions, held: HeldJobs) -> None:
     await enqueue(sessions, "a")
-    job, work = await take_on(held, sessions)
+    _, work = await take_on(held, sessions)
     await fall_silent(sessions)
     await recovery_of(sessions).reap(held.connector)
     _, heirs = await take_on(held, sessions)

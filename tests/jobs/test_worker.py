@@ -20,7 +20,6 @@ from tests.conftest import TEAM, Database, Server
 from tests.faults.proxy import FaultProxy
 from tests.jobs.acts import (
     Diary,
-    change,
     enqueue,
     jobs,
     make_worker,
