@@ -370,7 +370,7 @@ async def test_a_stream_that_may_have_ended_is_seen_to_its_end(desk: Desk) -> No
 
     [posted] = desk.answers(question)
     assert not stopped, "it had ended when it was asked the last time"
-    assert (posted.text, posted.streaming) == ("Nine o'clock.", None)
+    assert (posted.text, posted.streaming) == ("Nine o'clock.", "completed")
 
 
 async def test_a_short_limit_is_waited_out(desk: Desk) -> None:
