@@ -57,11 +57,29 @@ def demo(
 
 
 @cli.command()
-def run() -> None:
+def run(
+    *,
+    no_worker: Annotated[
+        bool, typer.Option("--no-worker", help="Only hear and store; `bot worker` does the work.")
+    ] = False,
+) -> None:
     """Run the bot in a Slack workspace."""
     from bot.app import serve
 
-    run_command(serve)
+    run_command(lambda settings: serve(settings, worker=not no_worker))
+
+
+@cli.command()
+def worker(
+    *,
+    health_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of its health; none: HTTP_PORT, 0: any free one.")
+    ] = None,
+) -> None:
+    """Do the work that `bot run` stores, beside it: as many of these as you like, on as many machines."""
+    from bot.app import serve_work
+
+    run_command(lambda settings: serve_work(settings, health_port=health_port))
 
 
 @cli.command()

@@ -1,169 +1,57 @@
-"""Every object made and wired, in one place; served until a signal; closed in the reverse order."""
+"""The bot as a whole: what a process runs, whether it is well, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncApp
-from slack_sdk.web.async_client import AsyncWebClient
+from aiohttp import web
 
 from bot.config import Settings
-from bot.db.engine import Sessions
-from bot.db.storage import Storage, open_storage
-from bot.jobs.queue import Queue
-from bot.jobs.tasks import Tasks
+from bot.db.engine import Sessions, build_engine
+from bot.db.guard import close_engine
 from bot.jobs.worker import Worker
-from bot.llm import ChatModel, Embedder
-from bot.llm.local import LocalEmbedder
-from bot.model_choice import choose_embedder, make_chat
-from bot.repositories.channels import ChannelRepository
-from bot.services.answers import AnswerService
-from bot.services.audience import AudienceService
-from bot.services.documents import DocumentService
-from bot.services.indexes import IndexService
-from bot.services.ingest import IngestService
-from bot.services.ports import Directory, FileSource, ThreadReader
-from bot.services.receipts import ReceiptService
-from bot.services.search import SearchService
-from bot.services.turns import TurnService
-from bot.services.usage import UsageService
-from bot.services.users import UserService
-from bot.services.writer import AnswerWriter, Permalink
-from bot.slack import register
-from bot.slack.actions import ActionListeners
 from bot.slack.client import Clients, ask
-from bot.slack.commands import CommandListeners
-from bot.slack.connection import require_app_token
-from bot.slack.delivery import Capabilities, Delivery
-from bot.slack.directory import SlackDirectory, SlackThreads
-from bot.slack.events import EventListeners
-from bot.slack.files import SlackFiles
+from bot.slack.connection import SlackConnection
 from bot.slack.http import mount_slack
-from bot.slack.identity import authorize_as
-from bot.slack.inbox import Inbox, SlackIntake
-from bot.slack.permalinks import permalinks
-from bot.slack.receipts import SlackReceipts
-from bot.values import LOCAL_TEAM_ID, Spending
+from bot.stopping import MARGIN_S, Stop, until_stopped
+from bot.values import LOCAL_TEAM_ID
 from bot.web.api import mount_api
+from bot.web.health import Check, Pulse, mount_health
 from bot.web.server import WebServer, make_web_app
+from bot.wiring import Services
+from bot.workspace import Workspace, make_bolt, make_connection, make_hearing, make_worker, open_workspace, secret
 
 log = structlog.get_logger()
 
+QUEUE_SILENCE_S = 8.0
+"""How long the queue may go without a proof that it works; red must show within ten seconds."""
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What the services need of the world: Slack, or nobody."""
-
-    team_id: str
-    directory: Directory
-    threads: ThreadReader
-    files: FileSource
-    permalink: Permalink
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What a user can do."""
-
-    team_id: str
-    sessions: Sessions
-    queue: Queue
-    audiences: AudienceService
-    search: SearchService
-    ingest: IngestService
-    documents: DocumentService
-    answers: AnswerService
-    users: UserService
-    indexes: IndexService
-    embedder: Embedder
-    chat: ChatModel
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """Who we are in Slack, by `auth.test`."""
-
-    team_id: str
-    url: str
-    bot_user_id: str
-    name: str = field(default="")
-    bot_id: str = field(default="")
+_DATABASE_PULSE = {"interval_s": 1.0, "patience_s": 5.0}
+_SLACK_PULSE = {"interval_s": 2.0, "patience_s": 5.0}
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, storage: Storage, outside: Outside) -> AsyncIterator[Services]:
-    """Wire the services of one workspace."""
-    sessions, queue = storage.sessions, Queue()
-    async with AsyncExitStack() as stack:
-        usage = UsageService(sessions)
-        stack.push_async_callback(usage.close)
-        embedder = await choose_embedder(
-            settings, sessions, outside.team_id, on_usage=lambda spent: usage.note(outside.team_id, Spending(spent))
-        )
-        stack.push_async_callback(embedder.close)
-        chat = make_chat(settings, embedder)
-        stack.push_async_callback(chat.close)
-        audiences = AudienceService(sessions, outside.directory, max_age_s=settings.membership_age_s)
-        search = SearchService(
-            sessions,
-            embedder,
-            passage_limit=settings.passage_limit,
-            floor=settings.relevance_floor,
-            weight=settings.blend_weight,
-        )
-        ingest = IngestService(sessions, embedder, max_file_bytes=settings.max_file_bytes)
-        documents = DocumentService(
-            sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
-        )
-        turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
-        writer = AnswerWriter(search, chat, permalink=outside.permalink)
-        answers = AnswerService(sessions, turns, writer, search, audiences, usage)
-        users = UserService(sessions)
-        indexes = IndexService(
-            sessions, storage.owner_url, queue.enqueue, exact_search_limit=settings.exact_search_limit
-        )
-        yield Services(
-            outside.team_id,
-            sessions,
-            queue,
-            audiences,
-            search,
-            ingest,
-            documents,
-            answers,
-            users,
-            indexes,
-            embedder,
-            chat,
-        )
+async def running(settings: Settings, *, worker: bool = True) -> AsyncIterator[WebServer]:
+    """Run the bot in a workspace: database, services, HTTP and Slack, and the queue's worker unless told otherwise.
 
-
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[WebServer]:
-    """Run the bot in a workspace: database, services, queue, HTTP and Slack; yields when Slack is connected.
-
-    Raises InvalidSettings, DatabaseUnavailable or ServiceUnavailable when something doesn't come up.
+    Yields when Slack is connected. On leaving, intake ends first, then what is under way gets its grace. Raises
+    InvalidSettings, DatabaseUnavailable or ServiceUnavailable when something doesn't come up.
     """
     settings.require_slack()
     async with AsyncExitStack() as stack:
-        storage = await stack.enter_async_context(open_storage(settings))
-        clients = Clients(_secret(settings.slack_bot_token), base_url=settings.slack_api_url)
-        stack.push_async_callback(clients.close)
-        workspace = await identify(clients)
-        outside, directory = _slack_outside(settings, clients, workspace)
-        services = await stack.enter_async_context(open_services(settings, storage, outside))
-        async with storage.sessions.tenant(workspace.team_id) as session:
-            await ChannelRepository(session).record_workspace(workspace.team_id, name=workspace.name)
-        if isinstance(services.embedder, LocalEmbedder):
-            await services.embedder.warm_up()
-        bolt = _wire_slack(settings, stack, services, clients, directory, workspace, queue_url=storage.bot_url)
-        web_app = make_web_app(storage.sessions)
+        workspace = await stack.enter_async_context(open_workspace(settings))
+        bolt, hearing = make_bolt(settings, workspace), make_hearing(settings, workspace)
+        stack.push_async_callback(hearing.close)
+        connection = make_connection(settings, bolt, hearing)
+        if connection is not None:
+            stack.push_async_callback(connection.close)
+        working = _start_worker(settings, stack, workspace) if worker else None
+        web_app = make_web_app()
+        services = workspace.services
         mount_api(
             web_app,
             services.users,
@@ -174,115 +62,146 @@ async def running(settings: Settings) -> AsyncIterator[WebServer]:
             max_file_bytes=settings.max_file_bytes,
         )
         if settings.slack_signing_secret is not None:
-            mount_slack(web_app, bolt, signing_secret=_secret(settings.slack_signing_secret))
+            signing_secret = secret(settings.slack_signing_secret)
+            mount_slack(web_app, bolt, signing_secret=signing_secret, on_heard=hearing.hear)
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)
+        _mount_health(stack, web_app, server, workspace, worker=working, connection=connection)
         await stack.enter_async_context(server)
-        if settings.slack_app_token is not None:
-            await _connect(settings, stack, bolt)
-        log.info("bot.started", team_id=workspace.team_id, http=server.url, model=services.chat.name)
+        stack.push_async_callback(_wind_down, server, connection, working, grace_s=settings.stop_grace_s)
+        await (hearing.heard() if connection is None else connection.open())
+        log.info("bot.started", team_id=services.team_id, http=server.url, model=services.chat.name, worker=worker)
         yield server
 
 
-async def serve(settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings):
-        await stop.wait()
-        log.info("bot.stopping")
+@asynccontextmanager
+async def working(settings: Settings, *, health_port: int | None = None) -> AsyncIterator[WebServer]:
+    """Do the work that other processes store, and hear nothing of Slack's; HTTP tells whether this one is well.
+
+    `health_port` is HTTP_PORT unless given. Raises as `running`.
+    """
+    settings.require_slack()
+    async with AsyncExitStack() as stack:
+        workspace = await stack.enter_async_context(open_workspace(settings))
+        worker = _start_worker(settings, stack, workspace)
+        web_app = make_web_app()
+        port = settings.http_port if health_port is None else health_port
+        server = WebServer(web_app, host=settings.http_host, port=port)
+        _mount_health(stack, web_app, server, workspace, worker=worker, connection=None)
+        await stack.enter_async_context(server)
+        stack.push_async_callback(_wind_down, server, None, worker, grace_s=settings.stop_grace_s)
+        log.info("worker.started", team_id=workspace.services.team_id, http=server.url)
+        yield server
 
 
-async def identify(clients: Clients) -> Workspace:
-    """Ask Slack who we are. Raises InvalidSettings for a wrong token, ServiceUnavailable."""
-    response = await ask(clients.reading.auth_test())
-    team_id = response.get("enterprise_id") if response.get("is_enterprise_install") else response["team_id"]
-    return Workspace(
-        str(team_id or LOCAL_TEAM_ID),
-        response["url"],
-        response["user_id"],
-        name=response.get("team") or "",
-        bot_id=response.get("bot_id") or "",
-    )
+async def serve(settings: Settings, *, worker: bool = True) -> None:
+    """Run the bot until SIGINT or SIGTERM."""
+
+    async def run(stop: Stop) -> None:
+        async with running(settings, worker=worker):
+            await stop.wait()
+
+    await until_stopped(run, limit_s=settings.stop_grace_s + MARGIN_S)
 
 
-def _slack_outside(settings: Settings, clients: Clients, workspace: Workspace) -> tuple[Outside, SlackDirectory]:
-    directory = SlackDirectory(clients.reading, max_age_s=settings.membership_age_s)
-    outside = Outside(
-        workspace.team_id,
-        directory,
-        SlackThreads(clients.reading, directory, bot_user_id=workspace.bot_user_id),
-        SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url),
-        permalinks(workspace.url),
-    )
-    return outside, directory
+async def serve_work(settings: Settings, *, health_port: int | None = None) -> None:
+    """Run a worker until SIGINT or SIGTERM."""
+
+    async def run(stop: Stop) -> None:
+        async with working(settings, health_port=health_port):
+            await stop.wait()
+
+    await until_stopped(run, limit_s=settings.stop_grace_s + MARGIN_S)
 
 
-def _wire_slack(
-    settings: Settings,
+def _start_worker(settings: Settings, stack: AsyncExitStack, workspace: Workspace) -> Worker:
+    worker = make_worker(settings, workspace)
+    _in_background(stack, worker.run(), name="queue")
+    return worker
+
+
+async def _wind_down(
+    server: WebServer, connection: SlackConnection | None, worker: Worker | None, *, grace_s: float
+) -> None:
+    """Take nothing on any more, and let what is under way end in its time; the rest is handed back."""
+    log.info("bot.stopping")
+    server.refuse()
+    ending = [connection.close()] if connection is not None else []
+    if worker is not None:
+        ending.append(worker.stop(grace_s))
+    await asyncio.gather(*ending)
+
+
+def _mount_health(
     stack: AsyncExitStack,
-    services: Services,
-    clients: Clients,
-    directory: SlackDirectory,
+    web_app: web.Application,
+    server: WebServer,
     workspace: Workspace,
     *,
-    queue_url: str,
-) -> AsyncApp:
-    """Attach the listeners, and start the worker that does the work they store."""
-    capabilities, inbox = Capabilities(), Inbox(services.sessions, services.queue)
-    delivery = Delivery(
-        services.sessions,
-        clients,
-        capabilities,
-        bot_user_id=workspace.bot_user_id,
-        interval_s=settings.post_interval_s,
-    )
-    bolt = AsyncApp(
-        client=clients.nameless,
-        authorize=authorize_as(
-            team_id=workspace.team_id,
-            url=workspace.url,
-            bot_user_id=workspace.bot_user_id,
-            bot_id=workspace.bot_id,
-            token=_secret(settings.slack_bot_token),
-        ),
-        request_verification_enabled=False,  # Socket Mode signs nothing, and over HTTP mount_slack has looked
-        process_before_response=True,  # an event is acknowledged after its listener stored it, not before
-    )
-    register(
-        bolt,
-        events=EventListeners(inbox, clients.reading, capabilities),
-        commands=CommandListeners(
-            inbox, services.search, services.documents, services.audiences, docs_command=settings.command_docs
-        ),
-        actions=ActionListeners(services.answers, services.search, services.documents, services.audiences),
-        names=(settings.command_ask, settings.command_find, settings.command_docs),
-    )
-    files = SlackFiles(clients, _secret(settings.slack_bot_token), api_url=settings.slack_api_url)
-    tasks = Tasks(
-        services.answers,
-        services.documents,
-        services.indexes,
-        intake=SlackIntake(delivery, directory, bot_user_id=workspace.bot_user_id),
-        files=files,
-        receipts=ReceiptService(services.sessions, SlackReceipts(delivery.posts), files),
-    )
-    worker = Worker(services.sessions, tasks.table(), queue_url=queue_url, team_id=workspace.team_id)
-    working = asyncio.create_task(worker.run(), name="queue")
-    stack.callback(working.cancel)
-    stack.push_async_callback(worker.stop, 10)
-    return bolt
+    worker: Worker | None,
+    connection: SlackConnection | None,
+) -> None:
+    """Say how database, queue, Slack and models are, as far as this process depends on them."""
+    alive: dict[str, Check] = {"database": _database_check(stack, workspace)}
+    if worker is not None:
+        alive["queue"] = lambda: _queue_problem(worker)
+    slack = _slack_check(stack, workspace.clients) if connection is None else lambda: _connection_problem(connection)
+    ready: dict[str, Check] = {
+        "slack": slack,
+        "model": lambda: _model_problem(workspace.services),
+        "process": server.problem,
+    }
+    mount_health(web_app, alive=alive, ready=ready)
 
 
-async def _connect(settings: Settings, stack: AsyncExitStack, bolt: AsyncApp) -> None:
-    """Open the Socket Mode connection."""
-    token = _secret(settings.slack_app_token)
-    web_client = AsyncWebClient(token, base_url=settings.slack_api_url)
-    await require_app_token(web_client, token)
-    handler = AsyncSocketModeHandler(bolt, token, web_client=web_client)
-    stack.push_async_callback(handler.close_async)
-    await handler.connect_async()  # type: ignore[no-untyped-call]  # Bolt leaves it bare
+def _database_check(stack: AsyncExitStack, workspace: Workspace) -> Check:
+    """Ask the database over a connection of its own: a pool that is busy isn't ill."""
+    engine = build_engine(workspace.storage.bot_url, pool_size=1, max_overflow=0)
+    stack.push_async_callback(close_engine, engine)
+    sessions = Sessions(engine)
+
+    async def ping() -> None:
+        async with sessions.tenant(LOCAL_TEAM_ID):
+            pass
+
+    pulse = Pulse(ping, **_DATABASE_PULSE)
+    _in_background(stack, pulse.run(), name="health.database")
+    return pulse.problem
 
 
-def _secret(secret: object) -> str:
-    return secret.get_secret_value() if hasattr(secret, "get_secret_value") else ""
+def _slack_check(stack: AsyncExitStack, clients: Clients) -> Check:
+    """Ask Slack's Web API: nothing else of Slack is heard unasked in this process."""
+
+    async def ping() -> None:
+        await ask(clients.posting.auth_test())
+
+    pulse = Pulse(ping, **_SLACK_PULSE)
+    _in_background(stack, pulse.run(), name="health.slack")
+    return pulse.problem
+
+
+async def _queue_problem(worker: Worker) -> str | None:
+    age_s = worker.beat_age_s()
+    return f"no proof that it works for {age_s:.0f} s" if age_s > QUEUE_SILENCE_S else None
+
+
+async def _model_problem(services: Services) -> str | None:
+    """Return what is wrong with the model that writes or the one that embeds; both are asked at once."""
+    problems = await asyncio.gather(services.chat.problem(), services.embedder.problem())
+    return next((problem for problem in problems if problem is not None), None)
+
+
+async def _connection_problem(connection: SlackConnection) -> str | None:
+    return connection.problem()
+
+
+def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, name: str) -> None:
+    """Run something until the stack is closed."""
+    task = asyncio.create_task(work, name=name)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task.failed", task=name, exc_info=error)
+
+    stack.push_async_callback(end)

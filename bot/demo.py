@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import signal
 import webbrowser
 
 from rich.console import Console
@@ -17,6 +16,7 @@ from bot.playground.demo import furnish
 from bot.playground.local import LocalSlack
 from bot.repositories.workspaces import WorkspaceRepository
 from bot.smoke import playground_settings
+from bot.stopping import MARGIN_S, Stop, until_stopped
 
 DEMO_TEAM_ID = "T0DEMO"
 MAX_PORT = 65_535
@@ -30,9 +30,14 @@ async def demo(
     Raises InvalidSettings when the port is taken, or the address none of this machine's.
     """
     out = console or Console()
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+    async def run(stop: Stop) -> None:
+        await _demonstrate(settings, stop, host=host, port=port, open_page=open_page, out=out)
+
+    await until_stopped(run, limit_s=settings.stop_grace_s + MARGIN_S)
+
+
+async def _demonstrate(settings: Settings, stop: Stop, *, host: str, port: int, open_page: bool, out: Console) -> None:
     slack = LocalSlack(host=host, port=port, team_id=DEMO_TEAM_ID)
     furnish(slack)
     try:
@@ -53,7 +58,7 @@ async def demo(
         await slack.close()
 
 
-async def _serve(settings: Settings, slack: LocalSlack, stop: asyncio.Event, *, open_page: bool, out: Console) -> None:
+async def _serve(settings: Settings, slack: LocalSlack, stop: Stop, *, open_page: bool, out: Console) -> None:
     async with running(settings):
         out.print(f"\n  Open [bold]{slack.url}[/bold]\n")
         out.print("  Drop a PDF into a channel, reply in its thread with @Recollect and a question.")

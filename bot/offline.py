@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from bot.app import Outside, Services, identify, open_services
 from bot.config import Settings
 from bot.db.storage import open_storage
 from bot.errors import InvalidRequest, NotFound, ServiceUnavailable
@@ -15,6 +14,8 @@ from bot.repositories.channels import ChannelRepository
 from bot.services.users import Account
 from bot.slack.client import Clients
 from bot.values import LOCAL_TEAM_ID, Audience, Channel, Passage, Person, SharedFile, Turn
+from bot.wiring import Outside, Services, open_services
+from bot.workspace import identify
 
 _TEAM = re.compile(r"[A-Z0-9]{1,64}", re.ASCII)
 

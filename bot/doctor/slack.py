@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from bot.app import identify
 from bot.config import Settings
 from bot.doctor.finding import Finding, fail, ok, warn
 from bot.slack.client import Clients, ask
 from bot.slack.connection import require_app_token
 from bot.slack.scopes import BOT_SCOPES, OPTIONAL_SCOPES
+from bot.workspace import identify
 
 _SIGNING_SECRET = re.compile(r"[0-9a-f]{32}")
 

@@ -9,7 +9,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bot.app import Outside, Services, open_services
 from bot.config import Settings
 from bot.db.engine import Sessions
 from bot.db.storage import Storage
@@ -19,6 +18,7 @@ from bot.services.users import Account, scopes_for
 from bot.values import Channel, Person
 from bot.web.api import mount_api
 from bot.web.server import WebServer, make_web_app
+from bot.wiring import Outside, Services, open_services
 from tests.conftest import TEAM
 
 MAX_FILE_BYTES = 200_000
@@ -93,7 +93,7 @@ async def api(sessions: Sessions) -> AsyncIterator[Api]:
     settings = Settings(_env_file=None, max_file_bytes=MAX_FILE_BYTES)
     outside = Outside(TEAM, slack, nobody, nobody, lambda _: None)
     async with open_services(settings, Storage(sessions, "", ""), outside) as services:
-        app = make_web_app(sessions)
+        app = make_web_app()
         mount_api(
             app,
             services.users,

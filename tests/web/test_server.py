@@ -8,7 +8,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from bot.db.engine import Sessions, build_engine
 from bot.errors import (
     AlreadyExists,
     Forbidden,
@@ -32,62 +31,22 @@ def free_port() -> int:
         return port
 
 
-def app_with(sessions: Sessions, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.Application:
-    app = make_web_app(sessions)
+def app_with(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.Application:
+    app = make_web_app()
     app.router.add_get("/try", handler)
     return app
 
 
-async def test_the_health_check_says_ok_while_the_database_answers(sessions: Sessions) -> None:
-    async with (
-        WebServer(make_web_app(sessions), host="127.0.0.1", port=0) as server,
-        aiohttp.ClientSession() as http,
-        http.get(f"{server.url}/healthz") as response,
-    ):
-        assert response.status == 200
-        assert await response.json() == {"status": "ok"}
-
-
-async def test_the_health_check_says_503_while_the_database_is_away() -> None:
-    engine = build_engine(f"postgresql+asyncpg://nobody@127.0.0.1:{free_port()}/nothing")
-    app = make_web_app(Sessions(engine))
-
-    async with (
-        WebServer(app, host="127.0.0.1", port=0) as server,
-        aiohttp.ClientSession() as http,
-        http.get(f"{server.url}/healthz") as response,
-    ):
-        assert response.status == 503
-
-    await engine.dispose()
-
-
-async def test_the_health_check_gives_up_on_a_database_that_never_answers() -> None:
-    silent = socket.create_server(("127.0.0.1", 0))
-    port = silent.getsockname()[1]
-    engine = build_engine(f"postgresql+asyncpg://nobody@127.0.0.1:{port}/nothing?ssl=disable")
-    app = make_web_app(Sessions(engine))
-
-    async with (
-        WebServer(app, host="127.0.0.1", port=0) as server,
-        aiohttp.ClientSession() as http,
-        http.get(f"{server.url}/healthz", timeout=aiohttp.ClientTimeout(total=6)) as response,
-    ):
-        assert response.status == 503
-
-    silent.close()
-    await engine.dispose()
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status", "name"),
-    [("GET", "/nowhere", 404, "not_found"), ("DELETE", "/healthz", 405, "method_not_allowed")],
+    [("GET", "/nowhere", 404, "not_found"), ("DELETE", "/try", 405, "method_not_allowed")],
 )
-async def test_an_unknown_address_or_method_is_answered_as_json(
-    sessions: Sessions, method: str, path: str, status: int, name: str
-) -> None:
+async def test_an_unknown_address_or_method_is_answered_as_json(method: str, path: str, status: int, name: str) -> None:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="done")
+
     async with (
-        WebServer(make_web_app(sessions), host="127.0.0.1", port=0) as server,
+        WebServer(app_with(handler), host="127.0.0.1", port=0) as server,
         aiohttp.ClientSession() as http,
         http.request(method, server.url + path) as response,
     ):
@@ -112,13 +71,13 @@ async def test_an_unknown_address_or_method_is_answered_as_json(
     ],
 )
 async def test_an_error_is_a_name_and_a_sentence_and_its_own_text_stays_inside(
-    sessions: Sessions, error: Exception, status: int, name: str
+    error: Exception, status: int, name: str
 ) -> None:
     async def handler(_: web.Request) -> web.StreamResponse:
         raise error
 
     async with (
-        WebServer(app_with(sessions, handler), host="127.0.0.1", port=0) as server,
+        WebServer(app_with(handler), host="127.0.0.1", port=0) as server,
         aiohttp.ClientSession() as http,
         http.get(f"{server.url}/try") as response,
     ):
@@ -131,13 +90,13 @@ async def test_an_error_is_a_name_and_a_sentence_and_its_own_text_stays_inside(
 
 
 async def test_an_unexpected_error_is_logged_under_the_number_that_the_caller_gets(
-    sessions: Sessions, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def handler(_: web.Request) -> web.StreamResponse:
         raise KeyError(SECRET)
 
     async with (
-        WebServer(app_with(sessions, handler), host="127.0.0.1", port=0) as server,
+        WebServer(app_with(handler), host="127.0.0.1", port=0) as server,
         aiohttp.ClientSession() as http,
         http.get(f"{server.url}/try") as response,
     ):
@@ -148,27 +107,27 @@ async def test_an_unexpected_error_is_logged_under_the_number_that_the_caller_ge
     assert SECRET in logged
 
 
-async def test_a_taken_port_is_named_in_the_error(sessions: Sessions) -> None:
-    async with WebServer(make_web_app(sessions), host="127.0.0.1", port=0) as server:
+async def test_a_taken_port_is_named_in_the_error() -> None:
+    async with WebServer(make_web_app(), host="127.0.0.1", port=0) as server:
         port = int(server.url.rsplit(":", 1)[1])
 
         with pytest.raises(InvalidSettings) as caught:
-            async with WebServer(make_web_app(sessions), host="127.0.0.1", port=port):
+            async with WebServer(make_web_app(), host="127.0.0.1", port=port):
                 pass
 
     assert f"port {port}: it is taken" in caught.value.user_message
     assert "HTTP_PORT" in caught.value.user_message
 
 
-async def test_an_address_of_another_machine_is_refused_in_words(sessions: Sessions) -> None:
+async def test_an_address_of_another_machine_is_refused_in_words() -> None:
     with pytest.raises(InvalidSettings) as caught:
-        async with WebServer(make_web_app(sessions), host="192.0.2.1", port=0):
+        async with WebServer(make_web_app(), host="192.0.2.1", port=0):
             pass
 
     assert "this machine has no such address" in caught.value.user_message
 
 
-async def test_a_request_under_way_is_answered_before_the_server_closes(sessions: Sessions) -> None:
+async def test_a_request_under_way_is_answered_before_the_server_closes() -> None:
     started = asyncio.Event()
 
     async def handler(_: web.Request) -> web.StreamResponse:
@@ -177,7 +136,7 @@ async def test_a_request_under_way_is_answered_before_the_server_closes(sessions
         return web.Response(text="done")
 
     async with aiohttp.ClientSession() as http:
-        async with WebServer(app_with(sessions, handler), host="127.0.0.1", port=0) as server:
+        async with WebServer(app_with(handler), host="127.0.0.1", port=0) as server:
             url = f"{server.url}/try"
             request = asyncio.ensure_future(http.get(url))
             await started.wait()
@@ -185,3 +144,49 @@ async def test_a_request_under_way_is_answered_before_the_server_closes(sessions
         assert await (await request).text() == "done"
         with pytest.raises(aiohttp.ClientConnectionError):
             await http.get(url)
+
+
+async def test_what_comes_beyond_the_limit_is_sent_away_but_for_questions_of_health() -> None:
+    release, started = asyncio.Event(), asyncio.Event()
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        started.set()
+        await release.wait()
+        return web.Response(text="done")
+
+    async def on_health(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="well")
+
+    app = make_web_app(requests_limit=1)
+    app.router.add_get("/try", handler)
+    app.router.add_get("/healthz", on_health)
+    async with WebServer(app, host="127.0.0.1", port=0) as server, aiohttp.ClientSession() as http:
+        first = asyncio.ensure_future(http.get(f"{server.url}/try"))
+        await started.wait()
+        async with http.get(f"{server.url}/try") as second, http.get(f"{server.url}/healthz") as health:
+            assert (second.status, health.status) == (503, 200)
+            assert second.headers["Retry-After"]
+        release.set()
+        assert (await first).status == 200
+        async with http.get(f"{server.url}/try") as third:
+            assert third.status == 200
+
+
+async def test_a_server_that_refuses_ends_what_is_under_way_and_takes_nothing_new() -> None:
+    release, started = asyncio.Event(), asyncio.Event()
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        started.set()
+        await release.wait()
+        return web.Response(text="done")
+
+    async with WebServer(app_with(handler), host="127.0.0.1", port=0) as server, aiohttp.ClientSession() as http:
+        first = asyncio.ensure_future(http.get(f"{server.url}/try"))
+        await started.wait()
+        assert await server.problem() is None
+        server.refuse()
+        assert await server.problem() == "stopping"
+        async with http.get(f"{server.url}/try") as second:
+            assert second.status == 503
+        release.set()
+        assert await (await first).text() == "done"

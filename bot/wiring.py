@@ -1,0 +1,103 @@
+"""The services of one workspace, made and wired; closed in the reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from bot.config import Settings
+from bot.db.engine import Sessions
+from bot.db.storage import Storage
+from bot.jobs.queue import Queue
+from bot.llm import ChatModel, Embedder
+from bot.model_choice import choose_embedder, make_chat
+from bot.services.answers import AnswerService
+from bot.services.audience import AudienceService
+from bot.services.documents import DocumentService
+from bot.services.indexes import IndexService
+from bot.services.ingest import IngestService
+from bot.services.ports import Directory, FileSource, ThreadReader
+from bot.services.search import SearchService
+from bot.services.turns import TurnService
+from bot.services.usage import UsageService
+from bot.services.users import UserService
+from bot.services.writer import AnswerWriter, Permalink
+from bot.values import Spending
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the services need of the world: Slack, or nobody."""
+
+    team_id: str
+    directory: Directory
+    threads: ThreadReader
+    files: FileSource
+    permalink: Permalink
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a user can do."""
+
+    team_id: str
+    sessions: Sessions
+    queue: Queue
+    audiences: AudienceService
+    search: SearchService
+    ingest: IngestService
+    documents: DocumentService
+    answers: AnswerService
+    users: UserService
+    indexes: IndexService
+    embedder: Embedder
+    chat: ChatModel
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, storage: Storage, outside: Outside) -> AsyncIterator[Services]:
+    """Wire the services of one workspace."""
+    sessions, queue = storage.sessions, Queue()
+    async with AsyncExitStack() as stack:
+        usage = UsageService(sessions)
+        stack.push_async_callback(usage.close)
+        embedder = await choose_embedder(
+            settings, sessions, outside.team_id, on_usage=lambda spent: usage.note(outside.team_id, Spending(spent))
+        )
+        stack.push_async_callback(embedder.close)
+        chat = make_chat(settings, embedder)
+        stack.push_async_callback(chat.close)
+        audiences = AudienceService(sessions, outside.directory, max_age_s=settings.membership_age_s)
+        search = SearchService(
+            sessions,
+            embedder,
+            passage_limit=settings.passage_limit,
+            floor=settings.relevance_floor,
+            weight=settings.blend_weight,
+        )
+        ingest = IngestService(sessions, embedder, max_file_bytes=settings.max_file_bytes)
+        documents = DocumentService(
+            sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
+        )
+        turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
+        writer = AnswerWriter(search, chat, permalink=outside.permalink)
+        answers = AnswerService(sessions, turns, writer, search, audiences, usage)
+        users = UserService(sessions)
+        indexes = IndexService(
+            sessions, storage.owner_url, queue.enqueue, exact_search_limit=settings.exact_search_limit
+        )
+        yield Services(
+            outside.team_id,
+            sessions,
+            queue,
+            audiences,
+            search,
+            ingest,
+            documents,
+            answers,
+            users,
+            indexes,
+            embedder,
+            chat,
+        )
