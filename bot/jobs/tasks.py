@@ -55,7 +55,7 @@ class Tasks:
     def table(self) -> dict[str, Task]:
         """Return the tasks by name."""
         return {
-            "answer": Task(self._answer, self._apologise),
+            "answer": Task(self._answer, self._apologise, self._take_back),
             "ingest": Task(self._ingest, self._give_up_file),
             "receipt": Task(self._receipt, _only_log),
             "index": Task(self._index, _only_log),
@@ -72,7 +72,7 @@ class Tasks:
             await self._without_model(asked, work, claim, error, left_s=self._model_wait_s - waited_s)
         except (InvalidRequest, Refused) as error:  # the others may pass: the queue tries again
             log.warning("question.refused", error=type(error).__name__, reason=str(error))
-            await asked.reply.apologise(error.user_message)
+            await _say(asked, error.user_message)
 
     async def _without_model(
         self, asked: Asked, work: ClaimedWork, claim: Claim, error: ModelUnavailable, *, left_s: float
@@ -91,10 +91,16 @@ class Tasks:
 
     async def _apologise(self, work: ClaimedWork, error_id: str) -> None:
         asked = await self._intake.open(work.body or b"", WorkClaim(work))
-        await asked.reply.apologise(
+        await _say(
+            asked,
             f"I couldn't answer this, and have stopped trying. Please ask again; if it keeps happening, "
-            f"tell an administrator this number: {error_id}"
+            f"tell an administrator this number: {error_id}",
         )
+
+    async def _take_back(self, work: ClaimedWork) -> None:
+        """Delete what was posted for a question whose message was deleted."""
+        asked = await self._intake.open(work.body or b"", WorkClaim(work))
+        await asked.reply.withdraw()
 
     async def _ingest(self, work: ClaimedWork, claim: Claim) -> None:
         try:
@@ -128,6 +134,14 @@ class Tasks:
 
     async def _read_missed(self, work: ClaimedWork, claim: Claim) -> None:
         await self._backfill.run(datetime.fromisoformat(work.ids["since"]))
+
+
+async def _say(asked: Asked, message: str) -> None:
+    """Apologise. Where nothing can be posted, since the channel is archived for one, the log has to do."""
+    try:
+        await asked.reply.apologise(message)
+    except (InvalidRequest, Refused) as error:
+        log.warning("apology.refused", error=type(error).__name__, reason=str(error))
 
 
 def _place(work: ClaimedWork) -> dict[str, str]:

@@ -27,6 +27,9 @@ class Reply(Protocol):
     async def apologise(self, message: str, *, sources: Sequence[Citation] = ()) -> str:
         """Replace whatever stands there by a plain sentence, with passages quoted under it; return its ts."""
 
+    async def withdraw(self) -> None:
+        """Take back whatever was posted, for good: its question was deleted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -149,6 +152,9 @@ class Unseen:
     async def apologise(self, message: str, *, sources: Sequence[Citation] = ()) -> str:  # noqa: ARG002
         """Return no ts: nothing was posted."""
         return ""
+
+    async def withdraw(self) -> None:
+        """Take back nothing."""
 
 
 class Enqueue(Protocol):

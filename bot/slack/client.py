@@ -133,10 +133,13 @@ async def ask(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
 async def tell(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
     """Await a call that changes something.
 
-    Raises NotFound (MessageGone), InvalidSettings (token), SlackRefusal, or ServiceUnavailable: RateLimited and
-    Unsupported when nothing was done, Unanswered when nobody knows.
+    Raises NotFound (MessageGone), SlackRefusal, or ServiceUnavailable: RateLimited and Unsupported when nothing was
+    done, Unanswered when nobody knows. A token that isn't valid may be by tomorrow: that is waited for as well.
     """
-    return await _answered(call)
+    try:
+        return await _answered(call)
+    except InvalidSettings as error:
+        raise ServiceUnavailable(f"Slack: {error}") from error
 
 
 async def insist(

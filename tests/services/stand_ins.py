@@ -140,6 +140,9 @@ class NotedReply:
         self.sources += sources
         return self.ts
 
+    async def withdraw(self) -> None:
+        self.events.append("withdraw")
+
 
 class ScriptedChat:
     """A chat model that says what a test wrote down: texts in order, then usage; an exception among them is raised.

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from bot.errors import InvalidSettings, NotFound, ServiceUnavailable
-from bot.playground.faults import broken, html, refused
+from bot.playground.faults import Fault, broken, html, refused
 from bot.playground.local import LocalSlack
 from bot.slack.client import (
     Clients,
@@ -44,8 +44,7 @@ def place(slack: LocalSlack) -> str:
         ("is_archived", NotFound),
         ("user_not_found", NotFound),
         ("message_not_found", MessageGone),
-        ("invalid_auth", InvalidSettings),
-        ("token_revoked", InvalidSettings),
+        ("invalid_auth", ServiceUnavailable),
         ("fatal_error", Unanswered),
         ("missing_scope", Unsupported),
         ("msg_too_long", SlackRefusal),
@@ -61,6 +60,18 @@ async def test_slacks_refusals_become_our_errors(
         await tell(clients.posting.chat_postMessage(channel=place, text="once"))
 
 
+@pytest.mark.parametrize("code", ["invalid_auth", "token_revoked"])
+async def test_a_token_that_slack_refuses_is_for_an_administrator_to_mend(
+    slack: LocalSlack, clients: Clients, code: str
+) -> None:
+    slack.faults.refuse("auth.test", code)
+
+    with pytest.raises(InvalidSettings) as error:
+        await ask(clients.reading.auth_test())
+
+    assert "SLACK_BOT_TOKEN" in error.value.user_message
+
+
 async def test_who_only_reads_waits_for_what_slack_refuses_by_an_unknown_name(
     slack: LocalSlack, clients: Clients
 ) -> None:
@@ -72,9 +83,9 @@ async def test_who_only_reads_waits_for_what_slack_refuses_by_an_unknown_name(
 
 @pytest.mark.parametrize("fault", [broken(done=True), html(), refused("", status=502), refused("internal_error")])
 async def test_nobody_knows_what_became_of_a_post_without_a_clear_answer(
-    slack: LocalSlack, clients: Clients, place: str, fault: object
+    slack: LocalSlack, clients: Clients, place: str, fault: Fault
 ) -> None:
-    slack.faults.put("chat.postMessage", fault)  # type: ignore[arg-type]  # any of several kinds of fault
+    slack.faults.put("chat.postMessage", fault)
 
     with pytest.raises(Unanswered):
         await tell(clients.posting.chat_postMessage(channel=place, text="once"))
