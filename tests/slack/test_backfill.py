@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bot.db.engine import Sessions
+from bot.jobs.queue import Queue
 from bot.playground.local import LocalSlack
 from bot.playground.reading import words_of
 from bot.playground.state import Message
-from bot.slack.backfill import Throttle
+from bot.slack.backfill import SlackBackfill, Throttle
+from bot.slack.client import Clients
+from bot.slack.inbox import Inbox
+from bot.slack.payloads import message_from
 from bot.smoke import quoted_words
-from tests.slack.acts import HANDBOOK, calls_of, count, last_heard, until, worked_off
+from tests.conftest import TEAM
+from tests.slack.acts import HANDBOOK, calls_of, count, last_heard, until, value, worked_off
 from tests.slack.conftest import StartBot
 
 QUESTION = "When does the office open?"
@@ -139,26 +146,69 @@ async def test_what_the_bot_heard_and_did_not_answer_is_answered_once(
     assert answers(slack, question) + answers(slack, phantom) == 1
 
 
-async def test_a_reply_in_a_thread_nobody_looked_at_for_long_is_found_where_we_were_asked_before(
-    slack: LocalSlack, start_bot: StartBot, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.slack.backfill.EARLIER_LIMIT", 1)
-    async with start_bot():
+@pytest.fixture
+async def backfill(slack: LocalSlack, sessions: Sessions) -> AsyncIterator[SlackBackfill]:
+    """What reads, without a bot that answers."""
+    clients = Clients(slack.bot_token, base_url=slack.api_url)
+    inbox = Inbox(sessions, Queue())
+    yield SlackBackfill(sessions, inbox, clients.reading, team_id=TEAM, bot_user_id=slack.store.bot.id)
+    await clients.close()
+
+
+async def asked_again(slack: LocalSlack, backfill: SlackBackfill) -> tuple[datetime, Message, Message]:
+    """Have a thread that was asked in, three other messages, then a moment, then another question in that thread."""
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    async with slack.holding():
         root = await slack.mention("Ada", "general", QUESTION)
-        await answer_to(slack, root)
+        await backfill.run(long_ago)
         for number in range(3):
             await slack.say("Ben", "general", f"Something else, number {number}")
-        await slack.settle()
-        await worked_off(sessions)
-    async with outage(slack, sessions):
-        follow_up = await slack.mention("Ada", "general", "And when does it close?", thread_ts=root.ts)
-    await last_heard(sessions, "-60 seconds")  # so that the gap begins after all that was said before
-    async with start_bot(backfill_hours=24.0):
-        await last_heard(sessions, "31 seconds")
-        await slack.sockets.cut()
-        await answer_to(slack, follow_up)
+        since = datetime.now(UTC)
+        return since, root, await slack.mention("Ada", "general", "And when does it close?", thread_ts=root.ts)
 
-    assert answers(slack, follow_up) == 1
+
+async def keys(sessions: Sessions) -> str:
+    return str(await value(sessions, "SELECT string_agg(key, ' ' ORDER BY key) FROM work WHERE task = 'answer'"))
+
+
+@pytest.mark.parametrize("way", ["the messages before the gap", "the threads that were asked in"])
+async def test_a_reply_in_an_older_thread_is_found(
+    slack: LocalSlack, backfill: SlackBackfill, sessions: Sessions, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    since, root, follow_up = await asked_again(slack, backfill)
+    if way == "the messages before the gap":
+        monkeypatch.setattr("bot.slack.backfill.THREAD_LIMIT", 0)
+    else:
+        monkeypatch.setattr("bot.slack.backfill.EARLIER_LIMIT", 1)
+
+    await backfill.run(since)
+
+    assert await keys(sessions) == f"{root.channel_id}:{root.ts} {root.channel_id}:{follow_up.ts}"
+
+
+async def test_threads_in_which_nothing_was_said_are_not_read(
+    slack: LocalSlack, backfill: SlackBackfill, sessions: Sessions
+) -> None:
+    await asked_again(slack, backfill)
+    before = len(calls_of(slack, "conversations.replies"))
+
+    await backfill.run(datetime.now(UTC))
+
+    assert len(calls_of(slack, "conversations.replies")) == before
+
+
+async def test_what_is_let_in_is_the_event_that_slack_would_have_sent(
+    slack: LocalSlack, backfill: SlackBackfill, sessions: Sessions
+) -> None:
+    async with slack.holding() as held:
+        question = await slack.mention("Ada", "leads", QUESTION)
+    await backfill.run(datetime.now(UTC) - timedelta(minutes=1))
+    [sent] = [delivery for delivery in held if delivery.event["type"] == "message"]
+
+    stored = json.loads(await value(sessions, "SELECT body FROM inbox"))
+
+    assert message_from(stored["event"]) == message_from(sent.event)
+    assert stored["event_id"] == f"backfill:{question.channel_id}:{question.ts}"
 
 
 async def test_long_histories_are_read_page_by_page_in_order(
@@ -193,20 +243,19 @@ async def test_what_lies_too_far_back_is_left_alone(slack: LocalSlack, start_bot
 
 
 async def test_slacks_wish_to_be_left_alone_is_heeded(
-    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
+    slack: LocalSlack, backfill: SlackBackfill, sessions: Sessions
 ) -> None:
-    await first_start(start_bot, sessions)
-    async with outage(slack, sessions):
-        question = await slack.mention("Ada", "general", QUESTION)
-    slack.faults.refuse("users.conversations", "ratelimited", status=429, retry_after_s=1)
-    slack.faults.refuse("conversations.history", "ratelimited", status=429, retry_after_s=1, times=2)
+    async with slack.holding():
+        await slack.mention("Ada", "general", QUESTION)
+    slack.faults.refuse(
+        "conversations.history", "ratelimited", status=429, retry_after_s=4
+    )  # more than the client waits
 
     started = time.monotonic()
-    async with start_bot():
-        await caught_up(sessions)
+    await backfill.run(datetime.now(UTC) - timedelta(minutes=1))
 
-    assert time.monotonic() - started > 2
-    assert answers(slack, question) == 1
+    assert time.monotonic() - started > 4
+    assert await count(sessions, "work WHERE task = 'answer'") == 1
     assert not slack.manners.breaches
 
 
