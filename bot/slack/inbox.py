@@ -16,7 +16,6 @@ from bot.repositories.inbox import InboxRepository
 from bot.repositories.tombstones import MessageTombstones
 from bot.repositories.work import WorkRepository
 from bot.services.errands import answer_errand, ingest_errand, message_key, receipt_errand
-from bot.slack.intake import SlackIntake as SlackIntake  # until app names it
 from bot.slack.payloads import Deletion, SlackMessage
 from bot.text.mrkdwn import without_mention
 from bot.values import Errand, Question
