@@ -10,11 +10,30 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes import FakeOpenAI, Reply, chunk
+from tests.fakes import FakeOpenAI, Reply, chunk, word_vector
+from tests.faults.load import HANDBOOK
 
 CHAT, EMBEDDINGS, MODELS = "/v1/chat/completions", "/v1/embeddings", "/v1/models"
 
 NO_JSON = "<html>upstream connect error</html>"
+
+
+def knows_handbook(openai: FakeOpenAI) -> None:
+    """Have it answer with sentences of the handbook, at a cost that differs from question to question."""
+    sentences = [line for line in HANDBOOK.splitlines() if line.endswith(".")]
+    openai.vector = word_vector
+    openai.text = lambda messages: f"{sentences[len(str(messages)) % len(sentences)]} [1]"
+    openai.cost = lambda messages, text: (sum(len(m["content"].split()) for m in messages), len(text.split()))
+
+
+def thinks(openai: FakeOpenAI, seconds: float) -> Reply:
+    """An answer that takes its time, as all do."""
+
+    async def reply(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return await openai.answer(request, body)
+
+    return reply
 
 
 def refuses(status: int, *, retry_after_s: int | None = None) -> Reply:

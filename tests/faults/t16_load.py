@@ -1,7 +1,8 @@
 """As much as Slack will ever send: its cap for ten minutes, a burst, and one person who floods.
 
 Slack caps an app at 30,000 events an hour and workspace, 8.3 a second. Half as many questions make that many events:
-each comes as `message` and as `app_mention`. What Slack sends of the bot's own messages comes on top, uncounted.
+each comes as `message` and as `app_mention`. What Slack sends of the bot's own messages comes on top, uncounted. The
+model takes half a second for an answer, as models do: what is looked at is the bot, not how fast two cores are.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from bot.playground.local import LocalSlack
 from bot.playground.state import Message
 from tests.faults.checker import history_of, judge
 from tests.faults.load import QUESTIONS, Crowd, answered_at
+from tests.faults.model_faults import CHAT, knows_handbook, thinks
 from tests.faults.report import Figure, Result, Scale, result_of
-from tests.faults.world import open_world
+from tests.faults.world import open_world, written_by_openai
 
 NUMBER, TITLE = 16, "load at Slack's cap"
 SABOTAGES = {"fairness": "flood_ratio"}
@@ -26,6 +28,7 @@ EVENTS_PER_QUESTION = 2
 ACK_P99_S, ACK_MAX_S = 0.5, 2.5
 DRAINED_S = 120
 FLOOD_RATIO = 2.0
+MODEL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,10 @@ FLOOD_PER_SECOND = 20
 async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
     size = SIZES[scale]
     async with open_world("t16", sabotage=sabotage) as world:
-        await world.start("run", keep_up=True)
+        knows_handbook(world.openai)
+        answers = thinks(world.openai, MODEL_S)
+        world.openai.trouble = lambda path: answers if path == CHAT else None
+        await world.start("run", keep_up=True, settings=written_by_openai(world))
         crowd = Crowd(world.slack, channels=size.channels, threads_each=3, seed=seed)
         await crowd.share_handbook()
         per_second = EVENTS_PER_SECOND / EVENTS_PER_QUESTION

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.playground.state import Message
-from tests.fakes import FakeOpenAI, Tally, word_vector
+from tests.fakes import FakeOpenAI, Tally
 from tests.faults.checker import Verdict, history_of, judge
-from tests.faults.load import HANDBOOK, Crowd
+from tests.faults.load import Crowd
 from tests.faults.model_faults import (
     CHAT,
     EMBEDDINGS,
@@ -25,6 +25,7 @@ from tests.faults.model_faults import (
     down,
     garbles,
     hangs,
+    knows_handbook,
     refuses,
     says_no_json,
 )
@@ -63,7 +64,7 @@ SIZES = {
 async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
     size = SIZES[scale]
     async with open_world("t19", sabotage=sabotage) as world:
-        prepare(world.openai)
+        knows_handbook(world.openai)
         await world.start("run", keep_up=True, settings=_settings(world, size))
         crowd = Crowd(world.slack, channels=size.channels, seed=seed)
         await crowd.share_handbook()
@@ -91,14 +92,6 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
             Figure("tokens_off", "tokens recorded otherwise than stated", off, at_most=0, of=_stated(world.openai)),
             evidence=what,
         )
-
-
-def prepare(openai: FakeOpenAI) -> None:
-    """Have it answer with a sentence that is there, at a cost that differs from question to question."""
-    sentences = [line for line in HANDBOOK.splitlines() if line.endswith(".")]
-    openai.vector = word_vector
-    openai.text = lambda messages: f"{sentences[len(str(messages)) % len(sentences)]} [1]"
-    openai.cost = lambda messages, text: (sum(len(m["content"].split()) for m in messages), len(text.split()))
 
 
 def _settings(world: World, size: Size) -> dict[str, object]:
@@ -135,6 +128,8 @@ async def _gone(world: World, crowd: Crowd, size: Size) -> list[float]:
     await crowd.ask(OPENS_AFTER)
     await asyncio.sleep(3)
     await crowd.ask(OPENS_AFTER, per_second=1)
+    await asyncio.sleep(began + RESTS_S + 1 - time.monotonic())
+    await crowd.ask(1)  # when the rest is over, somebody comes who wants something
     await asyncio.sleep(max(0, began + size.down_s - time.monotonic()))
     ended = time.monotonic()
     world.openai.trouble = lambda _: None

@@ -18,8 +18,10 @@ from tests.faults.model_faults import (
     down,
     garbles,
     hangs,
+    knows_handbook,
     refuses,
     says_no_json,
+    thinks,
 )
 
 
@@ -128,3 +130,26 @@ async def test_a_model_that_is_down_is_down_for_every_request(server: FakeOpenAI
 
     assert [path for _, path in server.arrivals] == [CHAT, CHAT, EMBEDDINGS]
     assert all(at >= began for at, _ in server.arrivals)
+
+
+def test_answers_are_sentences_of_the_handbook_and_their_cost_differs() -> None:
+    openai = FakeOpenAI()
+    knows_handbook(openai)
+    short, long = (
+        [{"role": "user", "content": "Diesel?"}],
+        [{"role": "user", "content": "Where is diesel sold, please?"}],
+    )
+
+    assert callable(openai.text)
+    assert openai.text(short).endswith(". [1]")
+    assert openai.cost(short, "a b") == (1, 2)
+    assert openai.cost(long, "a b c") == (5, 3)
+
+
+async def test_an_answer_can_take_its_time(server: FakeOpenAI, client: AsyncOpenAI) -> None:
+    server.script.append(thinks(server, 0.2))
+    began = time.monotonic()
+
+    assert await said(client) == "Nine o'clock. [1]"
+
+    assert time.monotonic() - began >= 0.2

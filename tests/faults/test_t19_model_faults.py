@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import math
 
-from tests.fakes import FakeOpenAI
-from tests.faults.t19_model_faults import OPENS_AFTER, breaker_of, prepare
+from tests.faults.t19_model_faults import OPENS_AFTER, breaker_of
 
 
 def test_a_breaker_that_opens_after_five_and_probes_once_rested() -> None:
@@ -20,17 +19,3 @@ def test_requests_that_were_under_way_count_as_before_and_those_at_rest_as_asked
 def test_a_model_that_is_never_asked_again_was_never_probed() -> None:
     assert breaker_of([0, 0, 0, 0, 0]) == (5, 0, math.inf)
     assert breaker_of([0, 1]) == (2, 0, math.inf)
-
-
-def test_answers_are_sentences_of_the_handbook_and_their_cost_differs() -> None:
-    openai = FakeOpenAI()
-    prepare(openai)
-    short, long = (
-        [{"role": "user", "content": "Diesel?"}],
-        [{"role": "user", "content": "Where is diesel sold, please?"}],
-    )
-
-    assert callable(openai.text)
-    assert openai.text(short).endswith(". [1]")
-    assert openai.cost(short, "a b") == (1, 2)
-    assert openai.cost(long, "a b c") == (5, 3)
