@@ -8,6 +8,7 @@ import yaml
 from pydantic import SecretStr
 
 from bot.config import Settings
+from bot.stopping import MARGIN_S
 
 ROOT = Path(__file__).parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -98,3 +99,22 @@ def test_compose_joins_the_workspace_when_there_is_a_token_and_demonstrates_with
     assert asked == 'if [ -n "$$SLACK_BOT_TOKEN" ]'
     assert joined == "python -m bot run"
     assert demonstrated == "python -m bot demo --host 0.0.0.0"
+
+
+def test_compose_brings_workers_on_request_which_differ_from_the_bot_in_what_they_run_alone() -> None:
+    services = compose()["services"]
+    bot, worker = services["bot"], services["worker"]
+
+    assert worker["profiles"] == ["workers"]
+    assert [*worker["entrypoint"], *worker["command"]] == ["python", "-m", "bot", "worker"]
+    assert worker["ports"] == []
+    own = {"profiles", "entrypoint", "command", "ports"}
+    assert {name: value for name, value in worker.items() if name not in own} == {
+        name: value for name, value in bot.items() if name not in own
+    }
+
+
+def test_a_process_gets_more_time_to_stop_than_it_takes() -> None:
+    grace = compose()["services"]["bot"]["stop_grace_period"]
+
+    assert float(grace.removesuffix("s")) > Settings(_env_file=None).stop_grace_s + MARGIN_S

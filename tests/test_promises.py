@@ -76,7 +76,7 @@ def test_every_make_target_that_readme_names_exists() -> None:
 
 
 def test_every_file_that_the_documents_link_to_exists() -> None:
-    documents = (ROOT / "README.md", ROOT / "docs" / "ARCHITECTURE.md")
+    documents = (ROOT / "README.md", ROOT / "docs" / "ARCHITECTURE.md", ROOT / "docs" / "operations.md")
     targets = [
         document.parent / target
         for document in documents
