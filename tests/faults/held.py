@@ -28,7 +28,7 @@ class Held:
 def hold(openai: FakeOpenAI, *texts: str) -> list[Held]:
     """Hold the next answers, one request each: the first half is said at once, the rest when it may go on."""
     answers = [Held(text) for text in texts]
-    openai.script.extend(_reply(held) for held in answers)
+    openai.script.extend(_reply(openai, held) for held in answers)
     return answers
 
 
@@ -38,19 +38,19 @@ def write_slowly(openai: FakeOpenAI, text: str, *, pause_s: float) -> None:
     async def reply(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         held = Held(text)
         asyncio.get_running_loop().call_later(pause_s, held.go.set)
-        return await _reply(held)(request, body)
+        return await _reply(openai, held)(request, body)
 
     openai.trouble = lambda path: reply if path.endswith("completions") else None
 
 
-def _reply(held: Held) -> Reply:
+def _reply(openai: FakeOpenAI, held: Held) -> Reply:
     async def reply(request: web.Request, _: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
         await response.prepare(request)
         middle = len(held.text) // 2
         await _write(response, chunk(held.text[:middle]))
         held.begun.set()
-        await held.go.wait()
+        await _either(held.go, openai._over)  # a server that closes waits for whom it serves
         await _write(response, chunk(held.text[middle:]))
         await _write(response, chunk(None, finish_reason="stop"))
         await _write(response, usage_chunk(prompt_tokens=9, completion_tokens=9))
@@ -58,6 +58,13 @@ def _reply(held: Held) -> Reply:
         return response
 
     return reply
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
 
 
 async def _write(response: web.StreamResponse, data: str) -> None:
