@@ -151,15 +151,17 @@ class Attempts:
             await self._guarded(task, work, lambda: self._run(task, work))
 
     async def _run(self, task: Task, work: ClaimedWork) -> None:
-        delay_s = await task.run(work, WorkClaim(work))
+        claim = WorkClaim(work)
+        delay_s = await task.run(work, claim)
         if delay_s is not None:
             await self._put_back(work, delay_s)
-        await self._settle(lambda works: works.finish(work.team_id, work.id, work.epoch, "done"))
+        elif not claim.is_finished:
+            await self._finish(work, "done")
 
     async def _withdraw(self, task: Task, work: ClaimedWork) -> None:
         if task.withdraw is not None:
             await task.withdraw(work)
-        await self._settle(lambda works: works.finish(work.team_id, work.id, work.epoch, "stopped"))
+        await self._finish(work, "stopped")
 
     async def _guarded(self, task: Task, work: ClaimedWork, act: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -178,7 +180,7 @@ class Attempts:
             )
         )
         if delay_s is None:
-            raise Superseded(f"{work.task} {work.key}") from error
+            raise _superseded(work) from error
         log.warning("work.blocked", reason=str(error), delay_s=round(delay_s, 1), blocked_s=round(work.blocked_s, 1))
         raise PutBackError(delay_s) from None
 
@@ -203,13 +205,20 @@ class Attempts:
         except Exception:  # an apology that can't be posted must not keep the row alive
             log.exception("work.apology_failed", error_id=error_id)
         log.error("work.died", error_id=error_id, attempts=work.attempts)
-        await self._settle(lambda works: works.finish(work.team_id, work.id, work.epoch, "dead", error_id=error_id))
+        await self._finish(work, "dead", error_id=error_id)
 
     async def _put_back(self, work: ClaimedWork, delay_s: float, *, is_failure: bool = False) -> None:
-        await self._settle(
+        if not await self._settle(
             lambda works: works.requeue(work.team_id, work.id, work.epoch, delay_s, is_failure=is_failure)
-        )
+        ):
+            raise _superseded(work)
         raise PutBackError(delay_s)
+
+    async def _finish(self, work: ClaimedWork, state: str, *, error_id: str | None = None) -> None:
+        if not await self._settle(
+            lambda works: works.finish(work.team_id, work.id, work.epoch, state, error_id=error_id)
+        ):
+            raise _superseded(work)
 
     async def _settle(self, write: Callable[[WorkRepository], Awaitable[T]]) -> T:
         """Write how it ended, waiting for the database until the job is cut off."""
@@ -237,6 +246,10 @@ class Attempts:
         async with self._sessions.tenant(self._team_id) as session:
             await WorkRepository(session).requeue(work.team_id, work.id, work.epoch)
         self.unreturned.pop(work.id, None)
+
+
+def _superseded(work: ClaimedWork) -> Superseded:
+    return Superseded(f"{work.task} {work.key}: epoch {work.epoch} is over")
 
 
 def _new_error_id() -> str:

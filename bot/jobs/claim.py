@@ -13,6 +13,7 @@ class WorkClaim:
 
     def __init__(self, work: ClaimedWork) -> None:
         self._work = work
+        self.is_finished = False
 
     async def hold(self, session: AsyncSession) -> None:
         """Keep the work ours until the transaction ends. Raises Superseded: then nothing may be written."""
@@ -25,3 +26,4 @@ class WorkClaim:
         work = self._work
         if not await WorkRepository(session).finish(work.team_id, work.id, work.epoch, "done"):
             raise Superseded(f"{work.task} {work.key}: epoch {work.epoch} is over")
+        self.is_finished = True

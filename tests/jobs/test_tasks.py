@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from bot.errors import ModelUnavailable, ServiceUnavailable
-from bot.jobs.queue import InProcessEngine, Task
+from bot.jobs.queue import Task
 from bot.jobs.tasks import Tasks
 from bot.repositories.work import ClaimedWork
-from bot.services.answers import GREETING
 from bot.services.indexes import IndexService
-from bot.services.ports import Asked
-from bot.values import DocumentStatus, IngestOutcome, Question, new_id
+from bot.services.ports import Asked, Claim, Unclaimed
+from bot.services.questions import GREETING
+from bot.services.receipts import ReceiptService
+from bot.values import DocumentStatus, Question, new_id
 from tests.conftest import TEAM, Database
+from tests.jobs.acts import errand, settled, until, worker_on
 from tests.services.conftest import House
 from tests.services.stand_ins import HANDBOOK, NotedReply, ScriptedChat, shared_file
+from tests.services.test_receipts import NotedReceipts
 
 ROOT = "1700000000.000000"
 PLACE = {"team_id": TEAM, "channel_id": "C1", "message_ts": ROOT, "thread_ts": ROOT}
@@ -35,7 +39,7 @@ class KnownIntake:
     replies: list[NotedReply] = field(default_factory=list)
     is_down: bool = False
 
-    async def open(self, body: bytes) -> Asked:
+    async def open(self, body: bytes, claim: Claim) -> Asked:
         if self.is_down:
             raise ServiceUnavailable("Slack is down")
         asked = json.loads(body)
@@ -45,15 +49,13 @@ class KnownIntake:
 
 
 @dataclass
-class NotedReceipts:
-    """Receipts as they would have been posted."""
+class NotedBackfill:
+    """What would have been read, by its beginning."""
 
-    posted: list[tuple[str, list[IngestOutcome]]] = field(default_factory=list)
+    since: list[datetime] = field(default_factory=list)
 
-    async def post_receipt(
-        self, team_id: str, *, channel_id: str, message_ts: str, thread_ts: str, outcomes: Sequence[IngestOutcome]
-    ) -> None:
-        self.posted.append((f"{channel_id}:{message_ts}", list(outcomes)))
+    async def run(self, since: datetime) -> None:
+        self.since.append(since)
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,14 @@ class Shop:
     house: House
     intake: KnownIntake
     receipts: NotedReceipts
+    backfill: NotedBackfill
     tasks: dict[str, Task]
 
-    async def run(self, task: str, body: dict[str, Any] | None = None, **ids: str) -> None:
-        await self.tasks[task].run(work_of(task, body, **ids))
+    async def run(
+        self, task: str, body: dict[str, Any] | None = None, *, blocked_s: float = 0, **ids: str
+    ) -> float | None:
+        work = replace(work_of(task, body, **ids), blocked_s=blocked_s)
+        return await self.tasks[task].run(work, Unclaimed())
 
     async def give_up(self, task: str, body: dict[str, Any] | None = None, **ids: str) -> None:
         await self.tasks[task].give_up(work_of(task, body, **ids), "a1b2c3d4e5f6")
@@ -74,10 +80,6 @@ class Shop:
     async def rows(self, statement: str) -> list[dict[str, Any]]:
         async with self.house.sessions.tenant(TEAM) as session:
             return [dict(row) for row in (await session.execute(text(statement))).mappings()]
-
-    async def enqueue(self, task: str, key: str, **ids: str) -> None:
-        async with self.house.sessions.tenant(TEAM) as session:
-            await self.house.queue.enqueue(session, task, key, PLACE | ids)
 
 
 def work_of(task: str, body: dict[str, Any] | None = None, **ids: str) -> ClaimedWork:
@@ -93,7 +95,7 @@ def make_shop(house: House, database: Database) -> MakeShop:
     """Wire the tasks; `script` is what the model says, `exact_search_limit` when an index is due."""
 
     def make(*script: str | Exception, exact_search_limit: int = 50_000) -> Shop:
-        intake, receipts = KnownIntake(), NotedReceipts()
+        intake, receipts, backfill = KnownIntake(), NotedReceipts(house), NotedBackfill()
         indexes = IndexService(
             house.sessions, database.owner_url, house.queue.enqueue, exact_search_limit=exact_search_limit
         )
@@ -103,9 +105,11 @@ def make_shop(house: House, database: Database) -> MakeShop:
             indexes,
             intake=intake,
             files=house.files,
-            receipts=receipts,
+            receipts=ReceiptService(house.sessions, receipts, house.files),
+            backfill=backfill,
+            model_wait_s=4,
         )
-        return Shop(house, intake, receipts, tasks.table())
+        return Shop(house, intake, receipts, backfill, tasks.table())
 
     return make
 
@@ -160,15 +164,41 @@ async def test_somebody_unknown_is_told_so(shop: Shop) -> None:
     assert shop.intake.replies[0].apologies == ["I don't know who you are."]
 
 
-async def test_a_model_that_is_down_is_said_at_once(make_shop: MakeShop) -> None:
-    shop = make_shop("The office ", ModelUnavailable("cut"))
+async def test_a_question_waits_for_the_model_and_says_so(make_shop: MakeShop) -> None:
+    shop = make_shop("The office ", ModelUnavailable("cut", retry_after_s=2))
     await shop.house.share()
 
-    await shop.run("answer", asking())
+    with pytest.raises(ModelUnavailable) as raised:
+        await shop.run("answer", asking())
 
+    assert raised.value.retry_after_s == 2
     (reply,) = shop.intake.replies
-    assert reply.events == ["append", "apologise"]
-    assert "language model isn't answering" in reply.apologies[0]
+    assert reply.apologies == []
+    assert "keep trying" in reply.statuses[-1]
+
+
+async def test_a_model_that_asks_for_more_time_than_is_left_gets_what_is_left(make_shop: MakeShop) -> None:
+    shop = make_shop(ModelUnavailable("overloaded", retry_after_s=600))
+    await shop.house.share()
+
+    with pytest.raises(ModelUnavailable) as raised:
+        await shop.run("answer", asking(), blocked_s=1)
+
+    assert 2 < (raised.value.retry_after_s or 0) <= 3
+
+
+async def test_a_question_that_waited_for_the_model_long_enough_gets_what_was_found(make_shop: MakeShop) -> None:
+    shop = make_shop(ModelUnavailable("cut"))
+    await shop.house.share()
+    started = time.monotonic()
+
+    await shop.run("answer", asking(), blocked_s=3.5)
+
+    assert time.monotonic() - started >= 0.5, "it was tried once more at the end of its time"
+    reply = shop.intake.replies[-1]
+    assert len(reply.apologies) == 1
+    assert [source.filename for source in reply.sources] == ["handbook.md"] * len(reply.sources)
+    assert reply.sources
 
 
 async def test_what_may_pass_is_left_to_the_queue(shop: Shop) -> None:
@@ -183,7 +213,7 @@ async def test_what_may_pass_is_left_to_the_queue(shop: Shop) -> None:
     assert shop.intake.replies[0].events == []
 
 
-async def test_the_queue_answers_when_slack_is_back(shop: Shop) -> None:
+async def test_the_queue_answers_when_slack_is_back(shop: Shop, database: Database) -> None:
     await shop.house.share()
     shop.intake.is_down = True
     async with shop.house.sessions.tenant(TEAM) as session:
@@ -192,18 +222,15 @@ async def test_the_queue_answers_when_slack_is_back(shop: Shop) -> None:
             text("INSERT INTO inbox (team_id, id, event_id, body) VALUES (:team, :id, 'Ev1', :body)"),
             {"team": TEAM, "id": (inbox_id := new_id()), "body": body},
         )
-        await shop.house.queue.enqueue(session, "answer", "Q1", PLACE, inbox_id=inbox_id)
-    engine = InProcessEngine(shop.house.sessions, shop.house.queue, shop.tasks, team_id=TEAM, poll_s=0.05)
-    polling = asyncio.create_task(engine.run())
+        await shop.house.queue.enqueue(session, errand("Q1"), inbox_id=inbox_id)
 
-    async with asyncio.timeout(10):
-        while (await shop.rows("SELECT epoch FROM work"))[0]["epoch"] < 1:
-            await asyncio.sleep(0.02)
+    async def is_blocked() -> bool:
+        return (await shop.rows("SELECT blocked_since FROM work"))[0]["blocked_since"] is not None
+
+    async with worker_on(shop.house.sessions, database.bot_url, answer=shop.tasks["answer"]):
+        await until(is_blocked)
         shop.intake.is_down = False
-        while (await shop.rows("SELECT state FROM work"))[0]["state"] != "done":
-            await asyncio.sleep(0.02)
-    polling.cancel()
-    await engine.close()
+        assert await settled(shop.house.sessions) == {"Q1": "done"}
 
     (reply,) = shop.intake.replies
     assert reply.finished is not None
@@ -216,11 +243,6 @@ async def test_a_question_given_up_gets_an_apology_with_a_number(shop: Shop) -> 
     (apology,) = shop.intake.replies[0].apologies
     assert "have stopped trying" in apology
     assert apology.endswith("a1b2c3d4e5f6")
-
-
-def test_questions_of_a_thread_have_one_lock_and_files_one_each(shop: Shop) -> None:
-    assert shop.tasks["answer"].lock(work_of("answer")) == f"C1:{ROOT}"
-    assert shop.tasks["ingest"].lock(work_of("ingest", file_id="F7")) == "F7"
 
 
 # Files
@@ -299,57 +321,49 @@ async def test_a_deleted_file_is_forgotten(shop: Shop) -> None:
 # Receipts
 
 
-async def test_a_receipt_waits_until_every_file_is_read(shop: Shop) -> None:
-    await shop.enqueue("ingest", "F1", file_id="F1")
-    receipt = asyncio.create_task(shop.run("receipt"))
-    await asyncio.sleep(0.5)
-    assert not receipt.done()
-
-    await shop.house.share()
-    async with shop.house.sessions.tenant(TEAM) as session:
-        await session.execute(text("UPDATE work SET state = 'done'"))
-    await asyncio.wait_for(receipt, 5)
-
-    ((message, outcomes),) = shop.receipts.posted
-    assert message == f"C1:{ROOT}"
-    assert [(outcome.filename, outcome.status) for outcome in outcomes] == [("handbook.md", DocumentStatus.READY)]
-
-
-async def test_a_receipt_tells_of_files_that_failed_too(shop: Shop) -> None:
+async def test_a_receipt_tells_of_every_file_also_of_those_that_failed(shop: Shop) -> None:
     await shop.house.share()
     await shop.house.share(b"", file_id="F2", filename="nothing.txt")
 
-    await shop.run("receipt")
+    assert await shop.run("receipt") is None
 
-    ((_, outcomes),) = shop.receipts.posted
-    assert [(outcome.filename, outcome.error) for outcome in outcomes] == [
+    (files,) = shop.receipts.shown
+    assert [(file.filename, file.error) for file in files] == [
         ("handbook.md", None),
         ("nothing.txt", "The file is empty."),
     ]
 
 
-async def test_a_file_being_given_up_does_not_keep_the_receipt_waiting(shop: Shop) -> None:
-    await shop.enqueue("ingest", "F1", file_id="F1")
-    async with shop.house.sessions.tenant(TEAM) as session:
-        await session.execute(text("UPDATE work SET state = 'dead'"))
+async def test_a_file_given_up_is_told_of_in_the_receipt(shop: Shop) -> None:
     shop.house.files.add(shared_file(), HANDBOOK)
     await shop.give_up("ingest", file_id="F1")
 
-    await asyncio.wait_for(shop.run("receipt"), 2)
+    assert await shop.run("receipt") is None
 
-    ((_, (outcome,)),) = shop.receipts.posted
-    assert outcome.status is DocumentStatus.ERROR
+    ((file,),) = shop.receipts.shown
+    assert file.status is DocumentStatus.ERROR
 
 
 async def test_files_deleted_before_they_were_read_need_no_receipt(shop: Shop) -> None:
-    await shop.run("receipt")
+    assert await shop.run("receipt") is None
 
-    assert shop.receipts.posted == []
+    assert shop.receipts.shown == []
+
+
+# Everything else
+
+
+async def test_what_was_missed_is_read_from_where_hearing_ended(shop: Shop) -> None:
+    since = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+    await shop.run("backfill", since=since.isoformat())
+
+    assert shop.backfill.since == [since]
 
 
 async def test_what_nobody_waits_for_is_given_up_in_the_log_alone(shop: Shop) -> None:
-    for task in ("receipt", "index", "forget"):
+    for task in ("receipt", "index", "forget", "backfill"):
         await shop.give_up(task)
 
     assert shop.intake.replies == []
-    assert shop.receipts.posted == []
+    assert shop.receipts.shown == []
