@@ -213,8 +213,13 @@ class ClaimedMessage:
         await self._keep(first, "posted")
 
     async def _look(self) -> list[str]:
-        """Return our messages at this address: those with our label, and bare ones that are nobody's delivery."""
+        """Return our messages at this address: those with our label, and bare ones that are nobody's delivery.
+
+        Answers alone are streamed: what stands bare in the thread may be another's answer, but no receipt.
+        """
         found = await self._posts.find(self._address)
+        if self._address.kind != "answer":
+            return list(found.labelled)
         known: list[str] = []
         if found.bare:
             async with self._posts.sessions.tenant(self._address.team_id) as session:

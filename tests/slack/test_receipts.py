@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from itertools import pairwise
 
 import numpy as np
@@ -11,14 +12,23 @@ import pytest
 
 from bot.db.engine import Sessions
 from bot.errors import ModelUnavailable
+from bot.jobs.queue import POOLS
 from bot.playground.local import LocalSlack
 from bot.playground.reading import is_settled, words_of
 from bot.playground.state import Message
+from bot.repositories.deliveries import DeliveryRepository
+from bot.repositories.progress import RECEIPT
+from bot.services.errands import message_key
+from bot.services.ports import Unclaimed
 from bot.services.receipts import EDIT_INTERVAL_S
-from bot.values import Vector
+from bot.slack.posts import Address
+from bot.slack.receipts import SlackReceipts
+from bot.values import DocumentStatus, FileProgress, Vector
 from bot.web.server import WebServer
+from tests.conftest import TEAM
 from tests.slack.acts import HANDBOOK, calls_of, count, note, shared, until, value, worked_off
 from tests.slack.conftest import StartBot
+from tests.slack.posting import Desk
 
 LONG = note(
     "report.txt",
@@ -139,19 +149,54 @@ async def test_a_bot_that_is_stopped_while_it_reads_goes_on_with_file_and_receip
 
 
 async def test_receipts_of_files_that_wait_hold_nothing_up(
-    slack: LocalSlack, bot: WebServer, slow: Slow, sessions: Sessions
+    slack: LocalSlack, start_bot: StartBot, slow: Slow, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(POOLS, "chore", 2)
     slow.seconds = 0
-    known = await shared(slack, HANDBOOK, channel="handbook")
-    slow.is_away = True
-    for number in range(40):  # more than there is room for at once
-        await slack.share("Ada", "general", note(f"{number}.txt", f"Number {number}."))
-    await slack.settle()
+    async with start_bot():
+        known = await shared(slack, HANDBOOK, channel="handbook")
+        slow.is_away = True
+        roots = [await slack.share("Ada", "general", note(f"{number}.txt", f"Number {number}.")) for number in range(4)]
+        for root in roots:
+            await slack.wait_for_reply("general", root.ts, timeout=30)
 
-    await slack.delete_file(known.file_ids[0])
+        await slack.delete_file(known.file_ids[0])
+        await until(lambda: is_forgotten(sessions), within_s=15)
 
-    async def is_forgotten() -> bool:
-        return await count(sessions, "documents WHERE filename = 'handbook.md'") == 0
+    assert await count(sessions, "work WHERE task = 'receipt' AND state = 'done'") == 1
 
-    await until(is_forgotten, within_s=30)
-    assert await count(sessions, "work WHERE task = 'receipt' AND state IN ('queued', 'running')") == 40
+
+async def is_forgotten(sessions: Sessions) -> bool:
+    return await count(sessions, "documents WHERE filename = 'handbook.md'") == 0
+
+
+async def test_a_receipt_cut_off_while_it_was_posted_takes_nobody_elses_answer_for_itself(
+    slack: LocalSlack, sessions: Sessions
+) -> None:
+    slack.scopes.discard("files:read")  # nothing comes of the file itself
+    root = await slack.share("Ada", "general", HANDBOOK)
+    async with AsyncExitStack() as closing:
+        desk = Desk(slack, sessions, closing)
+        question = await desk.ask(root=root)
+        await desk.default.posts.post(
+            "chat.startStream",
+            Address(TEAM, "answer", "x", question.channel_id, root.ts, question.ts),
+            {"recipient_team_id": TEAM, "recipient_user_id": root.user_id, "markdown_text": "The office"},
+        )
+        async with sessions.tenant(TEAM) as session:
+            key = message_key(question.channel_id, root.ts)
+            await DeliveryRepository(session).claim(TEAM, RECEIPT, key, question.channel_id, root.ts)
+
+        await SlackReceipts(desk.default.posts).show_receipt(
+            TEAM,
+            channel_id=question.channel_id,
+            message_ts=root.ts,
+            thread_ts=root.ts,
+            files=[FileProgress("F1", "handbook.md", DocumentStatus.READY, is_done=True)],
+            claim=Unclaimed(),
+        )
+
+    assert [words_of(message).split("\n")[0] for message in slack.replies("general", root.ts)] == [
+        "The office",
+        "handbook.md: read. Ask me about it here.",
+    ]
