@@ -324,7 +324,7 @@ async def test_a_file_given_up_is_shown_with_its_reason_once(house: House) -> No
 
     page = await house.documents.list_page(await audience_of(house, "U1"))
     assert [(view.filename, view.status, view.error) for view in page.documents] == [
-        ("handbook.md", DocumentStatus.ERROR, "Reading it failed several times (number 12).", claim=Unclaimed())
+        ("handbook.md", DocumentStatus.ERROR, "Reading it failed several times (number 12).")
     ]
 
 
