@@ -299,8 +299,11 @@ async def test_what_was_posted_and_not_noted_is_deleted_with_its_question(desk: 
     await desk.stop(question)
 
     await desk.message(question, await desk.claim(question)).withdraw()
+    with pytest.raises(Superseded):
+        await show(desk, question)
 
     assert desk.said(question) == []
+    assert desk.count(POST) == 0
 
 
 async def test_what_arrives_after_its_question_was_deleted_goes_again(
