@@ -90,7 +90,7 @@ class BotProcess:
     async def wait_ready(self, *, timeout_s: float = READY_TIMEOUT_S) -> float:
         """Return how many seconds it took until `/readyz` says 200. Raises TimeoutError with the end of the log."""
         began = time.monotonic()
-        while await self._ready() != 200:
+        while await self.status("/readyz") != 200:
             if not self.is_running and self._keeping is None:
                 raise RuntimeError(f"{self.name} ended: {self.tail()}")
             if time.monotonic() - began > timeout_s:
@@ -106,10 +106,6 @@ class BotProcess:
                 return response.status
         except (aiohttp.ClientError, TimeoutError):
             return 0
-
-    async def _ready(self) -> int:
-        status = await self.status("/readyz")
-        return await self.status("/healthz") if status == 404 else status
 
     def kill9(self) -> None:
         """End the process without a word."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +18,10 @@ from sqlalchemy import text
 from bot.errors import DatabaseUnavailable
 from bot.jobs.attempt import Attempts
 from bot.jobs.recovery import Recovery
+from bot.repositories.tombstones import MessageTombstones
 from bot.repositories.work import ClaimedWork, WorkRepository
 from bot.slack.inbox import Inbox
+from bot.values import Errand, new_id
 from tests.faults import sabotage_edges
 from tests.faults.sabotage_edges import _nothing, _replace
 
@@ -84,6 +87,23 @@ def _store_first() -> None:
     _replace(Inbox, "_in_time", later)
 
 
+def _work_key() -> None:
+    """Let every copy of a question be work of its own."""
+    record = WorkRepository.record
+
+    async def anew(repository: WorkRepository, errand: Errand, **more: Any) -> UUID | None:
+        if errand.task == "answer":
+            errand = replace(errand, key=f"{errand.key}#{new_id()}", gesture=None)
+        return await record(repository, errand, **more)
+
+    _replace(WorkRepository, "record", anew)
+
+
+def _tombstones() -> None:
+    """Let nobody remember what was deleted."""
+    _replace(MessageTombstones, "is_gone", _nothing)
+
+
 async def _quietly(write: Coroutine[Any, Any, None]) -> None:
     with contextlib.suppress(DatabaseUnavailable):
         await write
@@ -95,6 +115,8 @@ MECHANISMS: dict[str, Callable[[], None]] = {
     "fence": _fence,
     "patience": _patience,
     "store_first": _store_first,
+    "work_key": _work_key,
+    "tombstones": _tombstones,
     **sabotage_edges.MECHANISMS,
 }
 """What is switched off, by name: each replaces functions of the bot in this process."""
