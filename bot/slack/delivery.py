@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 
 from bot.db.engine import Sessions
 from bot.errors import NotFound, ServiceUnavailable
-from bot.services.ports import Claim, Unclaimed
+from bot.services.ports import Claim
 from bot.slack.blocks import (
     MARKDOWN_LIMIT,
     SUMMARY_LIMIT,
@@ -80,14 +80,14 @@ class Delivery:
         self.clients = clients
         self.capabilities = capabilities
 
-    def reply_to(self, question: Question, claim: Claim | None = None) -> ThreadReply:
+    def reply_to(self, question: Question, claim: Claim) -> ThreadReply:
         """Return the reply to this question; nothing is posted yet."""
-        return ThreadReply(self, question, claim or Unclaimed())
+        return ThreadReply(self, question, claim)
 
-    def reply_privately(self, question: Question, claim: Claim | None = None, *, response_url: str) -> PrivateReply:
+    def reply_privately(self, question: Question, claim: Claim, *, response_url: str) -> PrivateReply:
         """Return the reply to a command, which its asker alone sees."""
         http = self.clients.session
-        return PrivateReply(self.posts.sessions, http, question, claim or Unclaimed(), response_url=response_url)
+        return PrivateReply(self.posts.sessions, http, question, claim, response_url=response_url)
 
 
 class ThreadReply:

@@ -25,7 +25,7 @@ _UNSAID_S = 1.0
 class PrivateReply:
     """An ephemeral answer: written as a whole, since nothing ephemeral can be streamed or updated.
 
-    Nor can it be looked up. So what Slack leaves unanswered is sent again (docs/decisions/0009): seen twice by its
+    Nor can it be looked up. So what Slack leaves unanswered is sent again (docs/decisions/0012): seen twice by its
     asker is better than never. What Slack took is noted, and never sent again.
     """
 
