@@ -104,10 +104,13 @@ class Attempts:
         """Take the work on; a question for a channel that is busy is put back until its turn may have come."""
         async with self._sessions.tenant(self._team_id) as session:
             works = WorkRepository(session)
+            if (cut_off := self.unreturned.get(work_id)) is not None:
+                await works.requeue(self._team_id, work_id, cut_off.epoch)
             work = await works.claim(self._team_id, work_id)
             delay_s = 0.0 if work is None else await self._busy_s(work, works, PaceRepository(session))
             if work is not None and delay_s:
                 await works.requeue(work.team_id, work.id, work.epoch, delay_s)
+        self.unreturned.pop(work_id, None)
         if delay_s:
             raise PutBackError(delay_s)
         if work is not None:

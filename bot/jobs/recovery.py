@@ -40,7 +40,7 @@ class Recovery:
     async def tend(self, jobs: HeldJobs, *, worker_ids: Sequence[int]) -> None:
         """Do what is due of it all. Raises DatabaseUnavailable or procrastinate's ConnectorException."""
         connector, now = jobs.connector, time.monotonic()
-        await self.audit(connector, worker_ids=worker_ids, held=jobs.held)
+        await self.audit(connector, worker_ids=worker_ids, held=jobs.held, live_ids=jobs.live_ids)
         if now - self._reaped_at >= min(5.0, max(1.0, self._stall_s / 10)):
             self._reaped_at = now
             await self.reap(connector)
@@ -51,15 +51,20 @@ class Recovery:
             self._cleaned_at = now
             await jobs.delete_old_jobs(KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True)
 
-    async def audit(self, connector: BaseConnector, *, worker_ids: Sequence[int], held: set[int]) -> int:
-        """Put back what our own rows say we do and we don't know of: the fetch's or finish's reply was lost."""
+    async def audit(
+        self, connector: BaseConnector, *, worker_ids: Sequence[int], held: set[int], live_ids: set[int]
+    ) -> int:
+        """Put back what our own rows say we do and we don't know of: the fetch's or finish's reply was lost.
+
+        Such a reply may still be on its way, but not over connections that were given up: `live_ids` have others.
+        """
         rows = await connector.execute_query_all_async(_DOING, worker_ids=list(worker_ids))
         now = time.monotonic()
-        orphans = [(row["id"], row["attempts"]) for row in rows if row["id"] not in held]
+        orphans = {(row["id"], row["attempts"]): row["worker_id"] for row in rows if row["id"] not in held}
         self._suspects = {orphan: self._suspects.get(orphan, now) for orphan in orphans}
         count = 0
         for (job_id, attempts), since in self._suspects.items():
-            if now - since > ORPHAN_AGE_S:
+            if now - since > ORPHAN_AGE_S or orphans[job_id, attempts] not in live_ids:
                 put_back = await connector.execute_query_all_async(
                     _PUT_BACK, job_id=job_id, attempts=attempts, worker_ids=list(worker_ids)
                 )
@@ -91,9 +96,10 @@ class Recovery:
         return len(work_ids)
 
 
-_DOING = (
-    "SELECT id, attempts FROM procrastinate_jobs WHERE status = 'doing' AND worker_id = ANY(%(worker_ids)s::bigint[])"
-)
+_DOING = """
+    SELECT id, attempts, worker_id FROM procrastinate_jobs
+     WHERE status = 'doing' AND worker_id = ANY(%(worker_ids)s::bigint[])
+"""
 
 _PUT_BACK = """
     SELECT procrastinate_retry_job_v2(orphan.id, NULL, NULL, NULL, NULL)

@@ -67,7 +67,7 @@ class Worker:
         self._proved_at = time.monotonic()
 
     def beat_age_s(self) -> float:
-        """Return the seconds since the queue was last proved to work: heartbeat written, own jobs audited."""
+        """Return the seconds since the queue was last proved to work: when the signs of life began to be written."""
         return time.monotonic() - self._proved_at
 
     async def run(self) -> None:
@@ -131,19 +131,21 @@ class Worker:
         runs = {asyncio.create_task(_run(worker), name=f"queue:{worker.worker_name}") for worker in workers}
         for run in runs:
             run.add_done_callback(_look_at)
-        watch = asyncio.create_task(self._watch(connector, jobs), name="queue:watch")
         stopping = asyncio.create_task(self._stopping.wait(), name="queue:stopping")
+        watch = asyncio.create_task(self._watch(connector, jobs), name="queue:watch")
+        tending = asyncio.create_task(self._tend(jobs), name="queue:recovery")
+        beside = (stopping, watch, tending)
         try:
-            done, _ = await asyncio.wait({*runs, watch, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({*runs, *beside}, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {stopping}:
                 task.result()  # raises why it ended
             if stopping not in done:
                 raise QueueLostError("a worker ended")
         finally:
             await self._end(connector, workers, runs)
-            for task in (watch, stopping):
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(watch, stopping, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
 
     async def _end(self, connector: QueueConnector, workers: list[PoolWorker], runs: set[asyncio.Task[None]]) -> None:
         """End the workers. What runs gets its grace, unless the queue was lost; then it is cut off and handed back."""
@@ -181,10 +183,18 @@ class Worker:
             await asyncio.sleep(BEAT_S)
 
     async def _beat(self, connector: QueueConnector, jobs: HeldJobs) -> None:
-        worker_ids = sorted(self._worker_ids)
+        """Write our signs of life; procrastinate's own end with the first failure, and when work has its grace."""
         await connector.execute_query_async(_BEAT, worker_ids=sorted(jobs.live_ids))
-        await self._attempts.hand_back_rest()
-        await self._recovery.tend(jobs, worker_ids=worker_ids)
+
+    async def _tend(self, jobs: HeldJobs) -> None:
+        """Bring back what was lost; without haste, since it shares the database with all that is done."""
+        while True:
+            try:
+                await self._attempts.hand_back_rest()
+                await self._recovery.tend(jobs, worker_ids=sorted(self._worker_ids))
+            except (ConnectorException, DatabaseUnavailable) as error:
+                log.warning("queue.untended", reason=str(error.__cause__ or error))
+            await asyncio.sleep(BEAT_S)
 
 
 async def _run(worker: PoolWorker) -> None:

@@ -95,13 +95,14 @@ async def test_answered_questions_count_no_more(sessions: Sessions) -> None:
 
 
 async def test_no_question_overtakes_those_before_it_in_its_thread(sessions: Sessions) -> None:
+    await enqueue(sessions, "early", thread="C1:1.0", asker="U3")
     await enqueue(sessions, "a", "b", "c", asker="U1")
     await enqueue(sessions, "late", thread="C1:1.0", asker="U1")
 
     await enqueue(sessions, "polite", thread="C1:1.0", asker="U2")
 
     rows = await works(sessions)
-    assert (rows["late"]["priority"], rows["polite"]["priority"]) == (-3, -3)
+    assert [rows[key]["priority"] for key in ("early", "late", "polite")] == [0, -3, -3]
 
 
 async def test_two_questions_written_at_once_are_ordered_by_who_was_first(sessions: Sessions) -> None:

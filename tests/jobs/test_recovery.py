@@ -147,21 +147,30 @@ async def test_a_job_that_says_we_do_it_but_we_do_not_is_put_back(
 async def test_a_job_whose_reply_may_still_come_is_left_alone(sessions: Sessions, held: HeldJobs) -> None:
     await enqueue(sessions, "a")
     job, _ = await take_on(held, sessions)
-    keeper = recovery_of(sessions)
+    keeper, ours = recovery_of(sessions), {job.worker_id}
 
-    assert await keeper.audit(held.connector, worker_ids=[job.worker_id], held=set()) == 0
-    assert await keeper.audit(held.connector, worker_ids=[job.worker_id], held=set()) == 0
+    for _ in range(2):
+        assert await keeper.audit(held.connector, worker_ids=[*ours], held=set(), live_ids=ours) == 0
+
+
+async def test_no_reply_comes_over_connections_that_were_given_up(sessions: Sessions, held: HeldJobs) -> None:
+    await enqueue(sessions, "a")
+    job, _ = await take_on(held, sessions)
+
+    assert (
+        await recovery_of(sessions).audit(held.connector, worker_ids=[job.worker_id], held=set(), live_ids=set()) == 1
+    )
 
 
 async def test_what_we_do_is_no_orphan(sessions: Sessions, held: HeldJobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recovery, "ORPHAN_AGE_S", -1)
     await enqueue(sessions, "a")
     job, _ = await take_on(held, sessions)
-    keeper = recovery_of(sessions)
+    keeper, ours = recovery_of(sessions), {job.worker_id}
 
-    assert await keeper.audit(held.connector, worker_ids=[job.worker_id], held={job.id}) == 0
-    assert await keeper.audit(held.connector, worker_ids=[job.worker_id + 1], held=set()) == 0
-    assert await keeper.audit(held.connector, worker_ids=[job.worker_id], held=set()) == 1
+    assert await keeper.audit(held.connector, worker_ids=[*ours], held={job.id}, live_ids=ours) == 0
+    assert await keeper.audit(held.connector, worker_ids=[job.worker_id + 1], held=set(), live_ids=ours) == 0
+    assert await keeper.audit(held.connector, worker_ids=[*ours], held=set(), live_ids=ours) == 1
 
 
 # The fence
@@ -251,11 +260,14 @@ async def test_work_with_a_job_is_not_swept(sessions: Sessions, held: HeldJobs) 
     assert await recovery_of(sessions).sweep() == 0
 
 
-async def test_two_who_sweep_at_once_send_one_job(sessions: Sessions) -> None:
+async def test_one_process_at_a_time_sweeps(sessions: Sessions) -> None:
     await enqueue(sessions, *"abc")
     await change(sessions, "UPDATE work SET updated_at = now() - interval '1 h', run_at = now() - interval '1 h'")
     await change(sessions, "DELETE FROM procrastinate_jobs")
 
+    async with sessions.tenant(TEAM) as session:
+        assert await session.scalar(recovery._SWEEPING, {"lock": f"sweep:{TEAM}"})
+        assert await recovery_of(sessions).sweep() == 0
     counts = await asyncio.gather(*(recovery_of(sessions).sweep() for _ in range(4)))
 
     assert sum(counts) == 3

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from structlog.testing import capture_logs
 
 from bot.db.engine import Sessions
@@ -324,17 +324,11 @@ async def test_running_work_is_cut_off_when_the_database_falls_silent(sessions: 
     assert diary.begun == ["a", "a"]
 
 
-async def test_a_statement_that_alone_gets_no_answer_is_noticed(sessions: Sessions, database: Database) -> None:
+async def test_connections_whose_other_end_is_gone_are_noticed(sessions: Sessions, database: Database) -> None:
     diary = Diary()
     async with FaultProxy(_target(database)) as proxy:
-        worker = Worker(
-            sessions,
-            {"answer": diary.task()},
-            queue_url=_through(database, proxy),
-            team_id=TEAM,
-            poll_s=0.05,
-            patience_s=0.5,
-        )
+        url = _through(database, proxy)
+        worker = Worker(sessions, {"answer": diary.task()}, queue_url=url, team_id=TEAM, poll_s=0.05, patience_s=0.5)
         working = asyncio.create_task(worker.run())
         await enqueue(sessions, "before")
         await until(lambda: diary.ended == ["before"])
@@ -344,6 +338,31 @@ async def test_a_statement_that_alone_gets_no_answer_is_noticed(sessions: Sessio
         await until(lambda: diary.ended == ["before", "after"], timeout_s=15)
         await worker.stop(1)
         await working
+
+
+async def test_a_statement_that_alone_gets_no_answer_is_noticed(sessions: Sessions, database: Database) -> None:
+    diary = Diary()
+    worker = Worker(
+        sessions,
+        {"answer": diary.task()},
+        queue_url=database.bot_url,
+        team_id=TEAM,
+        poll_s=0.05,
+        patience_s=0.5,
+    )
+    working = asyncio.create_task(worker.run())
+    await enqueue(sessions, "before")
+    await until(lambda: diary.ended == ["before"])
+
+    with capture_logs() as logs:
+        async with sessions.tenant(TEAM) as session:  # signs of life are written all the same
+            await session.execute(text("LOCK TABLE procrastinate_jobs IN SHARE ROW EXCLUSIVE MODE"))
+            await until(lambda: any(entry["event"] == "queue.unreachable" for entry in logs))
+    await enqueue(sessions, "after")
+
+    await until(lambda: diary.ended == ["before", "after"])
+    await worker.stop(1)
+    await working
 
 
 async def test_the_beat_is_young_while_all_is_well(sessions: Sessions, database: Database) -> None:
