@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tomllib
@@ -180,12 +181,12 @@ def test_the_static_part_covers_format_lint_types_and_imports(checkout: Path) ->
     ]
 
 
-def test_ci_runs_what_check_runs_and_the_main_job() -> None:
+def test_ci_runs_what_check_runs_the_main_job_and_the_faults() -> None:
     script = (ROOT / ".ci/run").read_text()
 
-    loop = re.search(r"for target in (.+); do\n.*\n +make \"\$target\"", script)
+    loop = re.search(r"for target in (.+); do\n(?:.*\n)+? +make \$target\n", script)
     assert loop is not None
-    assert loop[1].split() == ["static", "test", "browser", "smoke"]
+    assert shlex.split(loop[1]) == ["static", "test", "browser", "smoke", "faults QUICK=1"]
     assert "set -euo pipefail" in script
     assert os.access(ROOT / ".ci/run", os.X_OK)
 
