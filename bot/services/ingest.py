@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.engine import Sessions
 from bot.errors import UnreadableFile
@@ -123,7 +122,7 @@ class IngestService:
             readings = ReadingRepository(session)
             held = await readings.hold(upload.team_id, recorded.id)
             if held.status is DocumentStatus.READY:
-                await self._replace_former(session, upload, recorded.id)
+                await _replace_former(DocumentRepository(session), upload, recorded.id)
                 return _outcome(upload, recorded.id, DocumentStatus.READY, already_known=True, version=recorded.version)
             if held.stored:
                 await PassageRepository(session).delete(upload.team_id, recorded.id)
@@ -134,13 +133,11 @@ class IngestService:
         """Let a new version take its former one's place, in a transaction of its own: each counts terms, in their order."""
         async with self._sessions.tenant(upload.team_id) as session:
             await claim.finish(session)
-            await self._replace_former(session, upload, document_id)
+            await _replace_former(DocumentRepository(session), upload, document_id)
 
-    @staticmethod
-    async def _replace_former(session: AsyncSession, upload: Upload, document_id: UUID) -> None:
-        await DocumentRepository(session).replace_former(
-            upload.team_id, document_id, filename=upload.filename, share=upload.share
-        )
+
+async def _replace_former(documents: DocumentRepository, upload: Upload, document_id: UUID) -> None:
+    await documents.replace_former(upload.team_id, document_id, filename=upload.filename, share=upload.share)
 
 
 async def _conversation_of(conversations: ConversationRepository, upload: Upload) -> UUID | None:

@@ -10,7 +10,6 @@ from hashlib import blake2b
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.engine import Sessions
 from bot.errors import ModelUnavailable, ServiceUnavailable
@@ -103,7 +102,9 @@ class Storing:
                 log.info("document.resumed", document_id=str(cut.document_id), stored=held.stored, total=cut.total)
                 return held.stored
             if held.stored:
-                await self._model_id(session, team_id)  # with the wrong model, leave what others stored
+                await self._model_id(
+                    ChannelRepository(session), team_id
+                )  # with the wrong model, leave what others stored
                 await PassageRepository(session).delete(team_id, cut.document_id)
             await readings.begin(team_id, cut.document_id, total=cut.total, mark=cut.mark)
         return 0
@@ -111,30 +112,26 @@ class Storing:
     async def _advance(self, team_id: str, cut: Cut, place: int) -> int | None:
         """Embed and store the batch that begins at `place`; return where to go on, None when the document is ready."""
         batch = await self._index(cut.chunks[place : place + self._batch])
+        stored = place + len(batch)
         async with self._sessions.tenant(team_id) as session:
             await cut.claim.hold(session)
-            held = await ReadingRepository(session).hold(team_id, cut.document_id)
+            readings = ReadingRepository(session)
+            held = await readings.hold(team_id, cut.document_id)
             if held.status is DocumentStatus.READY:
                 return None
             if held.mark not in {None, cut.mark}:
                 raise ServiceUnavailable(f"document {cut.document_id} is being read in another way", retry_after_s=30)
             if is_next := held.stored == place:
-                await self._store(session, team_id, cut, batch)
+                model_id = await self._model_id(ChannelRepository(session), team_id)
+                await PassageRepository(session).store(team_id, cut.document_id, model_id, batch, language=cut.language)
+                await readings.move(
+                    team_id, cut.document_id, stored=stored, total=cut.total, mark=cut.mark, file_type=cut.file_type
+                )
+                await StatisticsRepository(session).add(team_id, batch)
         if not is_next:
             return await self._follow(team_id, cut, place)
-        place += len(batch)
-        cut.progress(place, cut.total)
-        return place if place < cut.total else None
-
-    async def _store(self, session: AsyncSession, team_id: str, cut: Cut, batch: Sequence[IndexedChunk]) -> None:
-        """Store a batch of a document that is held, and say so; with the last one it is ready."""
-        model_id = await self._model_id(session, team_id)
-        await PassageRepository(session).store(team_id, cut.document_id, model_id, batch, language=cut.language)
-        stored = batch[-1].chunk.index + 1 if batch else cut.total
-        await ReadingRepository(session).move(
-            team_id, cut.document_id, stored=stored, total=cut.total, mark=cut.mark, file_type=cut.file_type
-        )
-        await StatisticsRepository(session).add(team_id, batch)
+        cut.progress(stored, cut.total)
+        return stored if stored < cut.total else None
 
     async def _follow(self, team_id: str, cut: Cut, place: int) -> int | None:
         """Let the other who reads the same bytes go ahead; return where to go on should they stop, None when it is ready."""
@@ -156,9 +153,8 @@ class Storing:
         weights = await asyncio.to_thread(lambda: [document_weights(text) for text in texts])
         return [IndexedChunk(*row) for row in zip(chunks, vectors, weights, strict=True)]
 
-    async def _model_id(self, session: AsyncSession, team_id: str) -> ModelId:
+    async def _model_id(self, channels: ChannelRepository, team_id: str) -> ModelId:
         """Return the workspace's model, which ours becomes when it has none. Raises ModelUnavailable for another."""
-        channels = ChannelRepository(session)
         model_id = await channels.record_embedding_model(team_id, self._embedder.name, self._embedder.dimensions)
         active = await channels.get_active_model(team_id)
         if active is None or active.model_id != model_id:  # chosen by another process since ours began
