@@ -126,13 +126,13 @@ class Tasks:
     async def _receipt(self, work: ClaimedWork, claim: Claim) -> float | None:
         return await self._receipts.tell(work.team_id, **_place(work), body=work.body, claim=claim)
 
-    async def _index(self, work: ClaimedWork, _claim: Claim) -> None:  # noqa: ARG002  # every task gets one
+    async def _index(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._indexes.build(work.team_id)
 
-    async def _forget(self, work: ClaimedWork, _claim: Claim) -> None:  # noqa: ARG002  # every task gets one
+    async def _forget(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._documents.forget_file(work.team_id, work.ids["file_id"])
 
-    async def _read_missed(self, work: ClaimedWork, _claim: Claim) -> None:  # noqa: ARG002  # every task gets one
+    async def _read_missed(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._backfill.run(datetime.fromisoformat(work.ids["since"]))
 
 
