@@ -14,7 +14,7 @@ from bot.config import Settings
 from bot.db.engine import Sessions, build_engine
 from bot.db.guard import close_engine
 from bot.jobs.worker import Worker
-from bot.slack.client import Clients, ask
+from bot.slack.client import Clients, RateLimited, ask
 from bot.slack.connection import SlackConnection
 from bot.slack.http import mount_slack
 from bot.stopping import MARGIN_S, Stop, until_stopped
@@ -172,7 +172,10 @@ def _slack_check(stack: AsyncExitStack, clients: Clients) -> Check:
     """Ask Slack's Web API: nothing else of Slack is heard unasked in this process."""
 
     async def ping() -> None:
-        await ask(clients.posting.auth_test())
+        try:
+            await ask(clients.posting.auth_test())
+        except RateLimited:
+            log.debug("slack.busy")  # an answer all the same
 
     pulse = Pulse(ping, **_SLACK_PULSE)
     _in_background(stack, pulse.run(), name="health.slack")

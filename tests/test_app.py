@@ -113,6 +113,28 @@ async def test_what_one_process_hears_others_do_and_health_tells_of_each(databas
     assert api == [401, 404]
 
 
+async def test_a_slack_that_asks_for_patience_is_there_and_one_that_fails_is_not(database: Database) -> None:
+    async with (
+        LocalSlack(team_id=TEAM, posts_per_second=None) as slack,
+        aiohttp.ClientSession() as http,
+        working(settings_for(slack, database)) as worker,
+    ):
+
+        async def health() -> str:
+            async with http.get(f"{worker.url}/readyz") as response:
+                return str((await response.json())["checks"]["slack"])
+
+        slack.faults.refuse("auth.test", "ratelimited", times=100, status=429, retry_after_s=1)
+        await asyncio.sleep(RED_S)
+        limited = await health()
+        slack.faults.clear()
+        slack.faults.refuse("auth.test", "fatal_error", times=100, status=500)
+        await asyncio.sleep(RED_S)
+        failing = await health()
+
+    assert (limited, failing) == ("ok", "failing")
+
+
 @pytest.fixture(scope="module")
 async def world() -> AsyncIterator[World]:
     """The bot and a worker beside it, both ready, behind a network that may fail."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import signal
 import socket
+import tempfile
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +20,7 @@ from rich.console import Console
 from sqlalchemy import text
 
 from bot.config import Settings
+from bot.db.cluster import is_served
 from bot.db.engine import Sessions
 from bot.demo import DEMO_TEAM_ID, demo
 from bot.errors import InvalidSettings
@@ -27,11 +30,9 @@ from tests.repositories.builders import store_texts
 
 
 @pytest.fixture
-async def settings(database: Database) -> AsyncIterator[Settings]:
-    """Settings for the test's database; the demo's hold on signals is let go of afterwards."""
-    yield Settings(_env_file=None, database_url=database.bot_url, database_owner_url=database.owner_url)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().remove_signal_handler(number)
+def settings(database: Database) -> Settings:
+    """Settings for the test's database."""
+    return Settings(_env_file=None, database_url=database.bot_url, database_owner_url=database.owner_url)
 
 
 @asynccontextmanager
@@ -91,6 +92,26 @@ async def test_it_ends_quietly_when_told_to(tmp_path: Path, database: Database, 
 
     assert process.returncode == 0
     assert b"Traceback" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_told_while_it_starts_it_ends_as_quietly_and_its_database_with_it(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    home = Path(tempfile.mkdtemp(prefix="recollect-"))
+    home.chmod(0o755)  # the server may run as somebody else
+    process = await start_bot("demo", "--no-open", "--port", "0", cwd=tmp_path, RECOLLECT_HOME=str(home))
+    async with asyncio.timeout(30):
+        while not (home / "data" / "postmaster.pid").exists():
+            await asyncio.sleep(0.01)
+
+    process.send_signal(number)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode == 0
+    assert b"Traceback" not in err
+    assert not is_served(home / "data")
+    shutil.rmtree(home)
 
 
 async def test_a_taken_port_is_told_with_a_way_out(settings: Settings) -> None:
