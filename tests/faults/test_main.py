@@ -1,34 +1,25 @@
-"""The command: which tests there are, and what the self-test makes of them."""
+"""The command and its runner: which tests there are, and what becomes of one that fails or breaks down."""
 
 from __future__ import annotations
 
-import io
 from types import SimpleNamespace
 from typing import Any
 
-from rich.console import Console
-
-from tests.faults.__main__ import _options, _run, _self_test, modules
+from tests.faults.__main__ import _options, is_right
 from tests.faults.report import Figure, Result, Scale
+from tests.faults.runner import Trial, modules, run_apart, run_here, trial_from
 from tests.faults.sabotage import MECHANISMS
 
 
-def module(*, holds_without: tuple[str, ...] = (), breaks: bool = False) -> Any:
-    """Return a test that loses a question when its mechanism is off, unless that is in `holds_without`."""
+def module(*, breaks: bool = False) -> Any:
+    """Return a test that loses a question when something is switched off."""
 
     async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
         if breaks:
             raise RuntimeError("no database")
-        lost = float(sabotage is not None and sabotage not in holds_without)
-        return Result(1, "test", scale.value, seed, [Figure("lost", "lost", lost, at_most=0)], ["thread C1:1"])
+        return Result(1, "test", scale.value, seed, [Figure("lost", "lost", float(sabotage is not None), at_most=0)])
 
-    return SimpleNamespace(NUMBER=1, TITLE="test", SABOTAGES={"reaper": "lost", "audit": "lost"}, run=run)
-
-
-def self_test(tested: Any) -> tuple[int, str, str]:
-    out, aside = io.StringIO(), io.StringIO()
-    code = _self_test({1: tested}, 7, Console(file=out, width=200), Console(file=aside, width=200))
-    return code, out.getvalue().strip(), aside.getvalue()
+    return SimpleNamespace(NUMBER=1, TITLE="test", SABOTAGES={"reaper": "lost"}, run=run)
 
 
 def test_every_test_says_what_it_is_and_sabotages_what_can_be_sabotaged() -> None:
@@ -39,31 +30,42 @@ def test_every_test_says_what_it_is_and_sabotages_what_can_be_sabotaged() -> Non
         assert set(tested.SABOTAGES) <= set(MECHANISMS)
 
 
-def test_the_self_test_passes_when_every_sabotage_is_noticed() -> None:
-    code, line, _ = self_test(module())
-
-    assert (code, line) == (0, "faults-self-test: ok runs=3 wrong=none")
+def test_everything_that_can_be_switched_off_is_missed_by_some_test() -> None:
+    assert set(MECHANISMS) == {name for tested in modules().values() for name in tested.SABOTAGES}
 
 
-def test_the_self_test_fails_when_a_sabotage_goes_unnoticed() -> None:
-    code, line, aside = self_test(module(holds_without=("audit",)))
+def test_a_sabotage_must_be_seen_by_the_figure_that_guards_it() -> None:
+    seen = run_here(module(), Trial(1, Scale.SELFTEST, 7, "reaper"))
+    unseen = run_here(module(), Trial(1, Scale.SELFTEST, 7))
 
-    assert (code, line) == (1, "faults-self-test: failed runs=3 wrong=1:audit")
-    assert "WRONG 1. test, without audit: lost" in aside
+    assert is_right(seen, "lost")
+    assert not is_right(unseen, "lost")
+    assert not is_right(seen, "duplicated")
 
 
-def test_the_self_test_fails_when_a_test_is_red_with_everything_on() -> None:
-    code, line, _ = self_test(module(breaks=True))
-
-    assert code == 1
-    assert "wrong=1:on" in line
+def test_with_everything_on_a_test_must_hold() -> None:
+    assert is_right(run_here(module(), Trial(1, Scale.SELFTEST, 7)), None)
+    assert not is_right(run_here(module(breaks=True), Trial(1, Scale.SELFTEST, 7)), None)
 
 
 def test_a_test_that_breaks_down_has_failed_and_says_where() -> None:
-    result = _run(module(breaks=True), Scale.QUICK, 7)
+    result = run_here(module(breaks=True), Trial(1, Scale.QUICK, 7))
 
     assert not result.holds
     assert "RuntimeError: no database" in result.evidence[-1]
+
+
+def test_a_process_that_leaves_no_result_has_failed_and_says_why() -> None:
+    [(trial, result)] = run_apart([Trial(99, Scale.QUICK, 7)], at_once=1)
+
+    assert trial.number == 99
+    assert not result.holds
+    assert "KeyError: 99" in result.evidence[-1]
+
+
+def test_a_trial_survives_the_way_to_its_process() -> None:
+    for trial in (Trial(1, Scale.QUICK, 7), Trial(20, Scale.FULL, 8, "reaper", 1.5)):
+        assert trial_from(trial.arguments) == trial
 
 
 def test_tests_are_chosen_by_number() -> None:
