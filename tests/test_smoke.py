@@ -49,7 +49,8 @@ async def test_an_apology_is_no_refusal_and_an_answer_is_none(handbook: Path, mo
 
     unknown = Turn("Which database engine does the Mars rover run?", None)
     with monkeypatch.context() as patch:
-        patch.setattr("bot.services.answers.AnswerService._compose", fail)
+        patch.setattr("bot.services.writer.AnswerWriter.write", fail)
+        patch.setenv("MODEL_WAIT_S", "0")
         apologised, lines = await run(Case((handbook,), (unknown,)))
     assert (apologised, lines[-1].split()[1]) == (1, "failed")
 
