@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 from bot.db.engine import Sessions
 from bot.errors import ServiceUnavailable, Superseded
 from bot.jobs import attempt
+from bot.jobs.attempt import Attempts
 from bot.jobs.queue import MAX_ATTEMPTS
 from bot.repositories.work import ClaimedWork, WorkRepository
-from tests.conftest import TEAM, Database
-from tests.jobs.acts import Diary, change, enqueue, jobs, settled, states, until, worker_on, works
+from tests.conftest import TEAM, Database, Server
+from tests.jobs.acts import Diary, change, enqueue, jobs, outage, settled, states, until, worker_on, works
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -355,6 +356,54 @@ async def test_work_of_a_newer_version_waits_for_who_knows_it(sessions: Sessions
 
     row = (await works(sessions))["theirs"]
     assert (row["state"], row["attempts"], row["later"]) == ("queued", 0, True)
+
+
+# Cut off
+
+
+async def test_what_could_not_be_handed_back_is_handed_back_later(
+    sessions: Sessions, server: Server, database: Database
+) -> None:
+    diary = Diary()
+    attempts = Attempts(sessions, {"answer": diary.task(lambda _: asyncio.sleep(60))}, team_id=TEAM)
+    await enqueue(sessions, "a")
+    running = asyncio.create_task(attempts.run((await works(sessions))["a"]["id"]))
+    await until(lambda: diary.begun == ["a"])
+
+    async with outage(server, database):
+        attempts.cut_off()
+        await asyncio.wait({running})
+    assert running.cancelled()
+    assert await states(sessions) == {"a": "running"}
+    await attempts.hand_back_rest()
+
+    row = (await works(sessions))["a"]
+    assert (row["state"], row["attempts"]) == ("queued", 0)
+    assert attempts.unreturned == {}
+
+
+async def test_what_could_not_be_handed_back_costs_no_attempt_when_it_comes_again_first(
+    sessions: Sessions, server: Server, database: Database
+) -> None:
+    diary = Diary()
+
+    async def wait_the_first_time(_: ClaimedWork) -> None:
+        await asyncio.sleep(60 if len(diary.begun) == 1 else 0)
+
+    attempts = Attempts(sessions, {"answer": diary.task(wait_the_first_time)}, team_id=TEAM)
+    await enqueue(sessions, "a")
+    work_id = (await works(sessions))["a"]["id"]
+    running = asyncio.create_task(attempts.run(work_id))
+    await until(lambda: diary.begun == ["a"])
+    async with outage(server, database):
+        attempts.cut_off()
+        await asyncio.wait({running})
+
+    await attempts.run(work_id)
+
+    row = (await works(sessions))["a"]
+    assert (row["state"], row["attempts"]) == ("done", 0)
+    assert attempts.unreturned == {}
 
 
 # A busy channel
