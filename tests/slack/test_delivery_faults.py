@@ -128,6 +128,18 @@ async def test_a_stream_cut_by_a_crash_is_replaced_by_the_next_attempt(desk: Des
     assert message.metadata
 
 
+async def test_an_answer_that_was_complete_stays_until_it_is_replaced_as_a_whole(desk: Desk) -> None:
+    question = await desk.ask()
+    await desk.reply(question, await desk.claim(question)).finish(answer(NINE, found=True))
+    again = desk.reply(question, await desk.claim(question))
+
+    await again.append("The ")
+    await asyncio.sleep(2 * APPEND_INTERVAL_S)
+    await again.append("office ")
+
+    assert only(desk, question) == (NINE, False)
+
+
 async def test_a_stream_cut_by_a_crash_may_end_in_an_apology(desk: Desk) -> None:
     question = await desk.ask()
     await desk.reply(question, await desk.claim(question)).append("The offi ")

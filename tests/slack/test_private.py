@@ -9,9 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.engine import Sessions
-from bot.errors import NotFound, ServiceUnavailable
+from bot.errors import NotFound, ServiceUnavailable, Superseded
 from bot.services.ports import Unclaimed
 from bot.slack.client import RateLimited
 from bot.slack.private import PrivateReply
@@ -40,6 +41,13 @@ class ResponseUrl:
         if status == 0 and request.transport is not None:
             request.transport.close()
         return web.Response(text="ok", status=status or 200, headers=self.headers)
+
+
+class Overtaken(Unclaimed):
+    """The claim of one who was taken for dead."""
+
+    async def hold(self, session: AsyncSession) -> None:
+        raise Superseded("somebody else has it")
 
 
 @pytest.fixture
@@ -82,6 +90,15 @@ async def test_what_may_not_have_come_is_sent_again(asker: ResponseUrl, make_rep
     await make_reply().finish(answer("Nine."))
 
     assert len(asker.taken) == (2 if status == 0 else 1)
+
+
+async def test_who_lost_the_work_sends_nothing(asker: ResponseUrl, sessions: Sessions) -> None:
+    async with aiohttp.ClientSession() as http:
+        reply = PrivateReply(sessions, http, QUESTION, Overtaken(), response_url=asker.url)
+        with pytest.raises(Superseded):
+            await reply.finish(answer("Nine."))
+
+    assert asker.taken == []
 
 
 async def test_an_apology_is_final_too(asker: ResponseUrl, make_reply: MakeReply) -> None:
