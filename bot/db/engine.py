@@ -78,6 +78,10 @@ async def _prepare(connection: Any) -> None:
     await connection.execute(_REACH_SCHEMAS, schema)
 
 
+Session = AsyncSession
+"""What `Sessions.tenant` hands out, by a name of ours: who only passes it on needs to know no more of it."""
+
+
 class Sessions:
     """Hands out sessions; `tenant` is the unit of work, and nothing else opens one."""
 

@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotFound, ServiceUnavailable, Superseded
 from bot.repositories.deliveries import DeliveryRepository
@@ -165,7 +164,7 @@ class ClaimedMessage:
             raise lost
         await self._wait(wait_s)
 
-    async def _reserve(self, session: AsyncSession) -> float:
+    async def _reserve(self, session: Session) -> float:
         """Return the seconds until our turn; when that is too long, the next attempt is as good as the first."""
         wait_s = await self._posts.reserve(session, self._address)
         if wait_s > PATIENCE_S:
@@ -246,12 +245,12 @@ class ClaimedMessage:
         self.ts = None
 
     @asynccontextmanager
-    async def _holding(self) -> AsyncIterator[AsyncSession]:
+    async def _holding(self) -> AsyncIterator[Session]:
         async with self._posts.sessions.tenant(self._address.team_id) as session:
             await self._claim.hold(session)
             yield session
 
-    async def _lost(self, session: AsyncSession) -> Superseded | None:
+    async def _lost(self, session: Session) -> Superseded | None:
         try:
             await self._claim.hold(session)
         except Superseded as error:

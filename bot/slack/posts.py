@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.db.engine import Sessions
+from bot.db.engine import Session, Sessions
 from bot.errors import NotFound, ServiceUnavailable
 from bot.repositories.paces import PaceRepository
 from bot.slack.client import PATIENCE_S, Clients, MessageGone, SlackRefusal, insist, tell
@@ -50,7 +49,7 @@ class Posts:
         self._interval_s = interval_s
         self._last: dict[str, float] = {}
 
-    async def reserve(self, session: AsyncSession, address: Address) -> float:
+    async def reserve(self, session: Session, address: Address) -> float:
         """Return the seconds until the channel takes a message, that moment reserved unless it is over PATIENCE_S."""
         return await PaceRepository(session).reserve(
             address.team_id, address.channel_id, interval_s=self._interval_s, patience_s=PATIENCE_S
@@ -69,7 +68,7 @@ class Posts:
                 closed_s = await PaceRepository(session).closed_s(address.team_id, address.channel_id)
                 wait_s = await self.reserve(session, address) if closed_s else 0.0
 
-    async def push_back(self, session: AsyncSession, address: Address, seconds: float) -> None:
+    async def push_back(self, session: Session, address: Address, seconds: float) -> None:
         """Close the channel to every process of ours."""
         await PaceRepository(session).push_back(address.team_id, address.channel_id, seconds)
 
