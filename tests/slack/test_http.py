@@ -166,10 +166,12 @@ async def test_a_question_is_stored_as_the_bytes_that_came(
     async with start_bot(**over_http(slack)) as server:
         assert await send(server, body, secret=slack.signing_secret) == 200
         await slack.deliver_over_http(server.url + EVENTS_PATH)
-        await slack.command("Ada", "general", "/ask", "Wo ist das Büro?")
+        at = await slack.command("Ada", "general", "/ask", "Wo ist das Büro?")
+        private = await slack.wait_for_ephemeral("Ada", "general", after=at, until=lambda m: m.text != "Looking …")
         form = await value(sessions, "SELECT body FROM inbox WHERE event_id LIKE 'command:%'")
 
     assert await value(sessions, "SELECT body FROM inbox WHERE event_id = 'Ev1'") == body
+    assert "You asked: Wo ist das Büro?" in words_of(private)
     assert b"command=%2Fask" in form
     assert b"text=Wo+ist+das+B%C3%BCro%3F" in form
 
