@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from bot.db.engine import Session
 from bot.errors import NotFound, ServiceUnavailable, Superseded
 from bot.repositories.deliveries import DeliveryRepository
 from bot.services.ports import Claim
