@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from bot.errors import DatabaseUnavailable
 from bot.web.health import Check, Pulse, mount_health
 from bot.web.server import WebServer, make_web_app
+from tests.slack.acts import until
 
 SECRET = "postgresql://bot:hunter2@db/recollect"
 
@@ -41,6 +42,14 @@ async def served(alive: Mapping[str, Check], ready: Mapping[str, Check]) -> Asyn
     mount_health(app, alive=alive, ready=ready)
     async with WebServer(app, host="127.0.0.1", port=0) as server, aiohttp.ClientSession() as http:
         yield Asked(server.url, http)
+
+
+async def is_well(pulse: Pulse) -> bool:
+    return await pulse.problem() is None
+
+
+async def is_ill(pulse: Pulse) -> bool:
+    return await pulse.problem() is not None
 
 
 class Asked:
@@ -122,14 +131,11 @@ async def test_a_pulse_is_red_once_nothing_answers_and_green_again_by_itself() -
     running = asyncio.create_task(pulse.run())
     try:
         for trouble in mood:
-            await asyncio.sleep(0.3)
-            assert await pulse.problem() is None
+            await until(lambda: is_well(pulse))
             mood[trouble] = True
-            await asyncio.sleep(0.3)
-            assert await pulse.problem() is not None
+            await until(lambda: is_ill(pulse))
             mood[trouble] = False
-        await asyncio.sleep(0.3)
-        assert await pulse.problem() is None
+        await until(lambda: is_well(pulse))
     finally:
         running.cancel()
 
@@ -145,10 +151,8 @@ async def test_a_pulse_goes_on_after_an_error_that_nobody_foresaw() -> None:
 
     pulse = Pulse(ask, interval_s=0.01, patience_s=1)
     running = asyncio.create_task(pulse.run())
-    await asyncio.sleep(0.2)
+    await until(lambda: asked > 1)
     running.cancel()
-
-    assert asked > 1
 
 
 async def test_however_often_health_is_asked_for_a_pulse_asks_at_its_own_pace() -> None:
