@@ -28,6 +28,7 @@ def register(
     `manifest.yml` declares just these (tests/test_promises.py).
     """
     app.error(on_error)
+    app.middleware(events.on_any)
     app.event("app_mention")(events.on_app_mention)
     app.event("message")(events.on_message)
     app.event("file_deleted")(events.on_file_deleted)

@@ -135,6 +135,9 @@ class SlackConnection:
                 pause_s = max(pause_s, error.retry_after_s or 0)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 self._fail(type(error).__name__)
+            except Exception as error:  # the edge: whatever Slack answers, a bot that stops trying is worse
+                log.exception("slack.unreadable")
+                self._fail(type(error).__name__)
             await asyncio.sleep(pause_s)
             pause_s = min(max(2 * pause_s, 0.5), _LONGEST_PAUSE_S)
 
@@ -152,7 +155,10 @@ class SlackConnection:
         """Note every ten seconds, and at each new connection, that nothing is missed."""
         while True:
             if self.problem() is None:
-                await self._hearing.heard()
+                try:
+                    await self._hearing.heard()
+                except Exception:  # the edge, as above
+                    log.exception("hearing.failed")
             self._connected.clear()
             try:
                 await asyncio.wait_for(self._connected.wait(), HEARING_INTERVAL_S)

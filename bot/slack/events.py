@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -73,6 +76,19 @@ class EventListeners:
                 log.info("prompts.refused", reason=error_code(error))
         except UNREACHED as error:
             log.info("prompts.refused", reason=type(error).__name__)
+
+    async def on_any(self, body: Body, next: Callable[[], Awaitable[None]]) -> BoltResponse | None:  # noqa: A002  # Bolt's name
+        """Before anything else: Slack may say that it left out events of a minute, because there were too many."""
+        if body.get("type") != "app_rate_limited":
+            await next()
+            return None
+        minute = body.get("minute_rate_limited")
+        since = datetime.now(UTC) - timedelta(minutes=2)
+        if isinstance(minute, int) and 0 < minute < since.timestamp():
+            since = max(datetime.fromtimestamp(minute, UTC), since - timedelta(hours=1))
+        log.warning("slack.left_out_events", since=since.isoformat(timespec="seconds"))
+        self._inbox.miss(since)
+        return BoltResponse(status=HTTPStatus.OK)
 
     async def on_other(self, event: Body) -> None:
         """An older manifest may subscribe to more: take it, or Slack sends it three times and counts failures."""

@@ -33,7 +33,7 @@ class Inbox:
     """Stores what Slack delivers.
 
     Whatever can't be stored within Slack's three seconds raises DatabaseUnavailable: then nothing is acknowledged, and
-    Slack sends it again. `unstored_since` is when that happened first, of what nobody has looked after yet.
+    Slack sends it again. `unstored_since` is since when something may be missing that nobody has looked after yet.
     """
 
     def __init__(
@@ -62,6 +62,10 @@ class Inbox:
     async def withdraw(self, raw: bytes, *, event_id: str, team_id: str, deletion: Deletion) -> None:
         """Store that a message is gone, and stop the work of answering it; an answer that is final stays."""
         await self._in_time(self._withdraw(raw, event_id, team_id, deletion))
+
+    def miss(self, since: datetime) -> None:
+        """Note that something of what Slack sent since then may be missing here."""
+        self.unstored_since = min(self.unstored_since or since, since)
 
     async def _accept(self, raw: bytes, event_id: str, team_id: str, errands: Sequence[Errand]) -> None:
         async with self._sessions.tenant(team_id) as session:
@@ -103,7 +107,7 @@ class Inbox:
             store.exception()  # of a store that was given up, nobody else asks for it
 
     def _unstored(self, reason: str) -> DatabaseUnavailable:
-        self.unstored_since = self.unstored_since or datetime.now(UTC)
+        self.miss(datetime.now(UTC))
         return DatabaseUnavailable(reason)
 
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from bot.db.engine import Sessions
 from bot.errors import DatabaseUnavailable, InvalidSettings
 from bot.jobs.queue import Queue
+from bot.playground.faults import Fault
 from bot.playground.local import LocalSlack
 from bot.repositories.channels import ChannelRepository
 from bot.slack.connection import SlackConnection
@@ -252,6 +253,19 @@ async def test_slack_is_tried_until_it_is_back_and_the_trouble_is_named(
 
     assert trouble.startswith("Not connected to Slack")
     assert reconnected_s < 10
+
+
+async def test_an_answer_that_nobody_understands_ends_nothing(
+    slack: LocalSlack, heard: Listener, connection: SlackConnection
+) -> None:
+    for answer in ("[]", "{}", '{"ok": true}', '{"ok": true, "url": 3}', "Welcome!"):
+        slack.faults.put("apps.connections.open", Fault("odd", page=answer))
+    await slack.sockets.cut()
+    await slack.sockets.wait_connected(timeout_s=20)
+    await say(slack, "hello")
+    await slack.settle()
+
+    assert heard.texts == ["hello"]
 
 
 async def test_a_start_without_slack_goes_on_trying(

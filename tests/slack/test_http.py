@@ -259,6 +259,26 @@ async def test_requests_that_were_taken_count_as_heard_and_no_others(
     assert await value(sessions, "SELECT heard_at > now() - interval '1 minute' FROM workspaces")
 
 
+@pytest.mark.parametrize("minute", [0, 1, "soon", None, 10**30, True])
+async def test_a_minute_of_which_slack_left_out_events_is_read(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions, minute: object
+) -> None:
+    told = {"type": "app_rate_limited", "team_id": TEAM, "minute_rate_limited": minute, "api_app_id": "A1"}
+    if minute == 0:
+        told["minute_rate_limited"] = int(time.time()) - 600
+    async with start_bot(**over_http(slack)) as server:
+        assert await send(server, json.dumps(told).encode(), secret=slack.signing_secret) == 200
+
+        async def caught_up() -> bool:
+            return await count(sessions, "work WHERE task = 'backfill' AND state = 'done'") == 1
+
+        await until(caught_up)
+
+    age_s = await value(sessions, "SELECT extract(epoch FROM now() - CAST(ids->>'since' AS timestamptz)) FROM work")
+    assert 60 < age_s < 7200
+    assert minute != 0 or 600 < age_s < 900
+
+
 @given(st.text(max_size=40), st.text(max_size=80), st.binary(max_size=40))
 def test_no_header_and_no_body_passes_for_signed(timestamp: str, sign: str, body: bytes) -> None:
     assert not is_signed(body, timestamp, sign, secret=SECRET, now=time.time())
