@@ -72,11 +72,16 @@ def _child(tests: dict[int, ModuleType], arguments: Sequence[str]) -> int:
 
 def _explain(result: Result, aside: Console) -> None:
     verdict = "ok" if result.holds else "FAILED"
-    aside.print(f"{verdict:6} {result.number}. {result.title}, {result.seconds:.0f} s", markup=False, highlight=False)
+    aside.print(
+        f"{verdict:6} {result.number}. {result.title}, {result.seconds:.0f} s",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     if not result.holds:
         missed = [f"{figure.title}: {figure.shown}" for figure in result.figures if not figure.holds]
         for line in [f"seed {result.seed}", *missed, *result.evidence]:
-            aside.print(f"       {line}", markup=False, highlight=False)
+            aside.print(f"       {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _self_test(tests: dict[int, ModuleType], seed: int, at_once: int, out: Console, aside: Console) -> int:
@@ -92,7 +97,7 @@ def _self_test(tests: dict[int, ModuleType], seed: int, at_once: int, out: Conso
         good = is_right(result, name)
         what = f"without {trial.sabotage}: {name}" if trial.sabotage else "with everything on"
         verdict = "ok   " if good else "WRONG"
-        aside.print(f"{verdict} {trial.number}. {result.title}, {what}", markup=False, highlight=False)
+        aside.print(f"{verdict} {trial.number}. {result.title}, {what}", markup=False, highlight=False, soft_wrap=True)
         if not good:
             wrong.append(f"{trial.number}:{trial.sabotage or 'on'}")
             _explain(result, aside)
