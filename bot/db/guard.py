@@ -70,7 +70,8 @@ async def _ping(connection: Any, *, timeout_s: float) -> None:
     """Ask a pooled connection for a sign of life. Raises InvalidatePoolError: then the whole pool is made anew."""
     try:
         await connection.execute("SELECT 1", timeout=timeout_s)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:  # TimeoutError is an OSError
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        # a TimeoutError is an OSError; the last is what a connection says that was ended in the middle of a word
         _drop(connection)
         raise InvalidatePoolError from error
     except asyncio.CancelledError:
