@@ -15,9 +15,10 @@ from structlog.testing import capture_logs
 from bot.db.engine import Sessions
 from bot.errors import DatabaseUnavailable, InvalidSettings
 from bot.jobs.queue import Queue
-from bot.playground.faults import Fault
+from bot.playground.faults import html
 from bot.playground.local import LocalSlack
 from bot.repositories.channels import ChannelRepository
+from bot.slack import connection as connection_module
 from bot.slack.connection import SlackConnection
 from bot.slack.dispatch import on_error
 from bot.slack.hearing import Hearing
@@ -256,10 +257,17 @@ async def test_slack_is_tried_until_it_is_back_and_the_trouble_is_named(
 
 
 async def test_an_answer_that_nobody_understands_ends_nothing(
-    slack: LocalSlack, heard: Listener, connection: SlackConnection
+    slack: LocalSlack, heard: Listener, connection: SlackConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for answer in ("[]", "{}", '{"ok": true}', '{"ok": true, "url": 3}', "Welcome!"):
-        slack.faults.put("apps.connections.open", Fault("odd", page=answer))
+    address, odd = connection_module._address, [KeyError("url"), AttributeError("get"), ZeroDivisionError()]
+
+    async def misread(client: AsyncWebClient, token: str) -> str:
+        if odd:
+            raise odd.pop()
+        return await address(client, token)
+
+    monkeypatch.setattr(connection_module, "_address", misread)
+    slack.faults.put("apps.connections.open", html())
     await slack.sockets.cut()
     await slack.sockets.wait_connected(timeout_s=20)
     await say(slack, "hello")
