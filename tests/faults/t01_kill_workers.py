@@ -80,7 +80,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
             verdict,
             Figure("kills", "workers killed", len(kills)),
             Figure("interrupted", "answers begun again", again, at_least=1),
-            Figure("recovery_s", "kill → its answers whole, worst", _recovery_s(kills, verdict), "s", RECOVERY_S),
+            Figure("recovery_s", "cut off → whole, worst", _recovery_s(kills, verdict), "s", RECOVERY_S),
         )
 
 
@@ -103,10 +103,15 @@ async def _epochs(world: World, condition: str = "") -> dict[str, int]:
 
 
 def _recovery_s(kills: list[Kill], verdict: Verdict) -> float:
-    """Return the longest time from a kill to the answer of a question that was being answered then.
+    """Return the longest time from the kill that cut an answer off last to when it was whole.
 
-    Those of the workers that lived are among them; they are the quicker ones. Unanswered ones count as never.
+    Whoever bears the same epoch at two kills was cut off by the first. Answers of the workers that lived are among
+    them; they are the quicker ones. Unanswered ones count as never.
     """
+    cut_off: dict[str, Kill] = {}
+    for kill in kills:
+        for key, epoch in kill.running.items():
+            if key not in cut_off or cut_off[key].running[key] != epoch:
+                cut_off[key] = kill
     at = {asked.key: at for asked, at in verdict.answered_at.items()}
-    waits = [at.get(key, float("inf")) - kill.at for kill in kills for key in kill.running]
-    return max(waits, default=0.0)
+    return max((at.get(key, float("inf")) - kill.at for key, kill in cut_off.items()), default=0.0)
