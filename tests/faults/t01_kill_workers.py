@@ -39,7 +39,7 @@ class Size:
 
 SIZES = {
     Scale.QUICK: Size(80, 40, 6, 2, 2, 4, True, 4, 60),
-    Scale.FULL: Size(1000, 100, 8, 3, 10, 5, False, 10, 300),
+    Scale.FULL: Size(1000, 100, 6, 3, 10, 5, False, 10, 300),
     Scale.SELFTEST: Size(40, 20, 6, 2, 1, 4, True, 4, 20),
 }
 
