@@ -72,13 +72,18 @@ class HeldJobs(JobManager):
 
 
 _OURS = """
-    (SELECT id FROM procrastinate_jobs
+    (SELECT id, lock, queue_name FROM procrastinate_jobs
       WHERE id = %(job_id)s AND status = 'doing' AND worker_id = %(worker_id)s AND attempts = %(attempts)s
         FOR UPDATE) AS ours
 """
 
+# procrastinate tells workers of new jobs alone; the next of a thread would wait for somebody's next look.
 _FINISH = f"""
-    SELECT procrastinate_finish_job_v1(ours.id, %(status)s::procrastinate_job_status, %(delete_job)s) FROM {_OURS}
+    SELECT procrastinate_finish_job_v1(ours.id, %(status)s::procrastinate_job_status, %(delete_job)s),
+           CASE WHEN EXISTS (SELECT 1 FROM procrastinate_jobs WHERE lock = ours.lock AND status = 'todo')
+                THEN pg_notify('procrastinate_queue_v1#' || ours.queue_name,
+                               json_build_object('type', 'job_inserted', 'job_id', ours.id)::text) END
+      FROM {_OURS}
 """
 
 _RETRY = f"""

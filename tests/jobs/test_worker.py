@@ -67,6 +67,22 @@ async def test_new_work_is_begun_at_once(sessions: Sessions, database: Database)
     await working
 
 
+async def test_the_next_of_a_thread_is_begun_when_the_one_before_it_ends(
+    sessions: Sessions, database: Database
+) -> None:
+    diary = Diary()
+    worker = Worker(sessions, {"answer": diary.task()}, queue_url=database.bot_url, team_id=TEAM, poll_s=60)
+    working = asyncio.create_task(worker.run())
+    await until(lambda: worker.beat_age_s() < 0.1)
+    await asyncio.sleep(0.5)
+
+    await enqueue(sessions, "a", "b", "c", thread="1.0")
+
+    await until(lambda: diary.ended == ["a", "b", "c"], timeout_s=5)
+    await worker.stop(1)
+    await working
+
+
 async def test_one_thread_is_answered_in_the_order_of_its_questions(sessions: Sessions, database: Database) -> None:
     diary = Diary()
     keys = [f"q{n}" for n in range(6)]
