@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     results = []
     trials = [Trial(number, scale, options.seed, hours=options.hours) for number in numbers]
     aside.print(f"{len(trials)} tests, {scale.value}, seed {options.seed} …", style="dim", highlight=False)
-    for _, result in run_apart(trials, at_once=options.at_once or (3 if options.quick else 1)):
+    for _, result in run_apart(trials, at_once=options.at_once or (3 if options.quick else 2)):
         results.append(result)
         _explain(result, aside)
         if scale is Scale.FULL:
@@ -51,7 +51,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="smaller and shorter: within five minutes; writes no page")
     parser.add_argument("--only", type=_numbers, metavar="N,N", help="these tests alone, such as 1,5")
     parser.add_argument("--self-test", action="store_true", help="switch each mechanism off: its test must fail")
-    parser.add_argument("--at-once", type=int, metavar="N", help="tests at a time; none: three short ones, or one")
+    parser.add_argument("--at-once", type=int, metavar="N", help="tests at a time; none: three short ones, or two")
     parser.add_argument("--hours", type=float, default=2.0, help=f"how long the soak ({SOAK}) takes")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="repeats a run's random choices")
     parser.add_argument("--trial", nargs=6, help=argparse.SUPPRESS)
