@@ -22,8 +22,12 @@ from bot.playground.reading import is_settled
 from bot.playground.state import Message
 from bot.smoke import IDLE_S, playground_settings, shipped_cases
 
-CLAIM = re.compile(r"\s*(WITH due AS|WITH claimed AS|INSERT INTO (inbox|work)\b|UPDATE (work|deliveries)\b)")
-"""Statements of the inbox, the queue and deliveries, which the limit leaves out. The tenant's scope is another."""
+_CARRIERS = "(inbox|work|deliveries|channel_paces|tombstones|workspaces|procrastinate_jobs)"
+CLAIM = re.compile(
+    rf"\s*(WITH \w+ AS( MATERIALIZED)? \(\s*)?(INSERT INTO|UPDATE|SELECT [^;]*? FROM|SELECT EXISTS \(SELECT 1 FROM) {_CARRIERS}\b"
+    r"|\s*SELECT (unnest\(procrastinate|pg_advisory)"
+)
+"""Statements of the inbox, the queue, the pace and deliveries, which the limit leaves out; the tenant's scope is another."""
 
 SCOPE = "set_config('app.team'"
 
@@ -106,7 +110,7 @@ def _stages(slack: LocalSlack, question: Message, sent: Sequence[Sent]) -> list[
         return next(s for s in sent if mark in s.text and s.at >= start)
 
     stored, search, reply = first("INSERT INTO work"), first("asked AS MATERIALIZED"), first("INSERT INTO deliveries")
-    claimed = next(s for s in sent if "WITH due AS" in s.text and s.at >= stored.back)
+    claimed = next(s for s in sent if "UPDATE work SET epoch = epoch + 1" in s.text and s.at >= stored.back)
     begun = first("INSERT INTO conversations")
     first_text = slack.timing(question).first_text_ms
     moments = (stored.back, claimed.back, begun.back, search.at, search.back, reply.at)
