@@ -27,7 +27,7 @@ GROWTH_MIB, DRAIN_S, DESCRIPTORS = 1.0, 20.0, 5.0
 _SAMPLE_S = 5.0
 _WARM_UP = 0.2
 """The first part of the time isn't counted: pools fill, code is loaded."""
-_MINUTE_S = {Scale.QUICK: 5.0, Scale.FULL: 60.0, Scale.SELFTEST: 5.0}
+_MINUTE_S = {Scale.QUICK: 20.0, Scale.FULL: 60.0, Scale.SELFTEST: 20.0}
 """How long a minute is: a short soak has as many faults for its length."""
 
 Fault = Callable[[], Awaitable[None]]
