@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bot.playground.reading import is_settled
 from bot.playground.state import Message
 from tests.faults.checker import Verdict, history_of, judge
 from tests.faults.crash import POINTS, POISON
@@ -208,7 +209,9 @@ ACTS: dict[str, Callable[[Stage, int], Awaitable[None]]] = {
 async def _receipt(stage: Stage, message: Message) -> None:
     """Wait for what is said about a file; what is missing is found out later."""
     try:
-        await stage.world.slack.wait_for_reply(message.channel_id, message.ts, timeout=stage.size.timeout_s)
+        await stage.world.slack.wait_for_reply(
+            message.channel_id, message.ts, until=is_settled, timeout=stage.size.timeout_s
+        )
     except (AssertionError, TimeoutError):
         return
 
