@@ -26,6 +26,8 @@ log = structlog.get_logger()
 
 ENDED = frozenset({"final", "apology"})
 _WITHDRAWN = "withdrawn"
+_PLAIN = {"unfurl_links": False, "unfurl_media": False}
+"""Of the methods used here only chat.postMessage has these; an update leaves them as they are."""
 _POSTS_AT_MOST = 3
 _LOOKS_AFTER_S = (0.0, 0.5, 1.5)
 """Between the looks for a message: it may show in the thread later than it was posted."""
@@ -70,8 +72,7 @@ class ClaimedMessage:
 
     def content(self, text: str, blocks: Blocks) -> dict[str, Any]:
         """Return what chat.postMessage and chat.update are told, without the place."""
-        plain = {"unfurl_links": False, "unfurl_media": False}
-        return {"text": text, "blocks": list(blocks), "metadata": self._label, **plain}
+        return {"text": text, "blocks": list(blocks), "metadata": self._label}
 
     async def post(self, method: str, arguments: Mapping[str, Any], *, state: str) -> bool:
         """Post by this method and return True; False when the message stands there already, and is to be changed.
@@ -86,7 +87,8 @@ class ClaimedMessage:
             if not self._has_turn:
                 await self._take_turn()
             try:
-                ts = await self._posts.post(method, self._address, arguments)
+                plain = _PLAIN if method == "chat.postMessage" else {}
+                ts = await self._posts.post(method, self._address, {**arguments, **plain})
             except RateLimited as error:
                 await self._take_turn(after_s=error.wait_s)
             except Unanswered as error:
