@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.db.engine import Sessions
 from bot.errors import NotFound, ServiceUnavailable
+from bot.services.errands import message_key
 from bot.services.ports import Claim
 from bot.slack.blocks import (
     MARKDOWN_LIMIT,
@@ -63,6 +66,18 @@ class Capabilities:
         self.note_missing(method, code)
         return True
 
+    async def attempt(self, client: AsyncWebClient, method: str, arguments: Mapping[str, Any]) -> None:
+        """Call what is only a courtesy, if it is offered here: a refusal goes to the log, and nobody is told."""
+        if not self.has(method):
+            return
+        try:
+            await client.api_call(method, json=dict(arguments))
+        except SlackApiError as error:
+            if not self.lacks(method, error):
+                log.info("courtesy.refused", method=method, reason=error_code(error))
+        except UNREACHED as error:
+            log.info("courtesy.refused", method=method, reason=type(error).__name__)
+
     def note_missing(self, method: str, reason: str) -> None:
         """Remember that the method isn't offered here."""
         if method not in self._missing:
@@ -96,7 +111,7 @@ class ThreadReply:
     def __init__(self, delivery: Delivery, question: Question, claim: Claim) -> None:
         self._delivery = delivery
         self._question = question
-        self._ref = f"{question.channel_id}:{question.ts}"
+        self._ref = message_key(question.channel_id, question.ts)
         place = (question.channel_id, question.thread_ts, question.ts)
         self._message = ClaimedMessage(delivery.posts, Address(question.team_id, "answer", self._ref, *place), claim)
         self._inert = InertStream()
@@ -107,16 +122,9 @@ class ThreadReply:
         self._whole = True
 
     async def show_status(self, status: str) -> None:
-        if not self._delivery.capabilities.has(_STATUS):
-            return
         place = {"channel_id": self._question.channel_id, "thread_ts": self._question.thread_ts}
-        try:
-            await self._delivery.clients.posting.api_call(_STATUS, json={**place, "status": status})
-        except SlackApiError as error:
-            if not self._delivery.capabilities.lacks(_STATUS, error):
-                log.info("status.refused", reason=error_code(error))
-        except UNREACHED as error:
-            log.info("status.refused", reason=type(error).__name__)
+        delivery = self._delivery
+        await delivery.capabilities.attempt(delivery.clients.posting, _STATUS, {**place, "status": status})
 
     async def append(self, text: str) -> None:
         self._unsent += self._inert.feed(text)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.response import BoltResponse
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.services.errands import forget_errand
-from bot.slack.client import UNREACHED, error_code
 from bot.slack.delivery import Capabilities
 from bot.slack.inbox import Inbox, errands_of, question_errand
 from bot.slack.payloads import Body, SlackMessage, deletion_from, edit_from, is_id, is_name, message_from
@@ -64,18 +61,10 @@ class EventListeners:
 
     async def on_app_home_opened(self, event: Body) -> None:
         """Somebody opened the bot's messages: suggest what to ask."""
-        method = "assistant.threads.setSuggestedPrompts"
         channel_id = event.get("channel")
-        if event.get("tab") != "messages" or not is_id(channel_id) or not self._capabilities.has(method):
-            return
-        arguments: dict[str, Any] = {"channel_id": channel_id, "prompts": list(PROMPTS)}
-        try:
-            await self._client.api_call(method, json=arguments)
-        except SlackApiError as error:
-            if not self._capabilities.lacks(method, error):
-                log.info("prompts.refused", reason=error_code(error))
-        except UNREACHED as error:
-            log.info("prompts.refused", reason=type(error).__name__)
+        if event.get("tab") == "messages" and is_id(channel_id):
+            arguments = {"channel_id": channel_id, "prompts": list(PROMPTS)}
+            await self._capabilities.attempt(self._client, "assistant.threads.setSuggestedPrompts", arguments)
 
     async def on_any(self, body: Body, next: Callable[[], Awaitable[None]]) -> BoltResponse | None:  # noqa: A002  # Bolt's name
         """Before anything else: Slack may say that it left out events of a minute, because there were too many."""

@@ -13,6 +13,7 @@ from slack_sdk.webhook.webhook_response import WebhookResponse
 from bot.db.engine import Sessions
 from bot.errors import NotFound, ServiceUnavailable
 from bot.repositories.deliveries import DeliveryRepository
+from bot.services.errands import message_key
 from bot.services.ports import Claim
 from bot.slack.blocks import answer_blocks, apology_blocks, message_blocks, summary
 from bot.slack.claimed import ENDED
@@ -42,7 +43,7 @@ class PrivateReply:
         self._webhook = AsyncWebhookClient(response_url, session=http, retry_handlers=[])
         self._question = question
         self._claim = claim
-        self._ref = f"{question.channel_id}:{question.ts}"
+        self._ref = message_key(question.channel_id, question.ts)
 
     async def show_status(self, status: str) -> None:
         """Show nothing: the person was told at once that it is being looked up."""
