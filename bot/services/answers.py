@@ -19,7 +19,7 @@ from bot.services.search import SearchService
 from bot.services.turns import TurnService
 from bot.services.usage import UsageService
 from bot.services.writer import AnswerWriter
-from bot.values import Answer, Audience, Passage, Question, Spending, TurnContext
+from bot.values import Answer, Audience, Passage, Question, Spending, TurnContext, Vector
 
 log = structlog.get_logger()
 
@@ -63,10 +63,7 @@ class AnswerService:
             await reply.apologise(GREETING)
             return None
         require_short(question.text)
-        turn, vector = await asyncio.gather(
-            self._turns.begin(question, private=private), self._writer.embed(question.text)
-        )
-        turn = await self._turns.catch_up(question, turn, private=private)
+        turn, vector = await self._begin(question, private=private)
         unread = await self._turns.wait_for_files(question, turn, reply)
         with self._usage.noting_failures(question.team_id) as spent:
             answer = await self._writer.write(question, turn, reply, vector=vector, spent=spent)
@@ -80,10 +77,7 @@ class AnswerService:
 
         Raises ServiceUnavailable when something else doesn't answer either; nothing is said then.
         """
-        turn, vector = await asyncio.gather(
-            self._turns.begin(question, private=private), self._writer.embed(question.text)
-        )
-        turn = await self._turns.catch_up(question, turn, private=private)
+        turn, vector = await self._begin(question, private=private)
         sources = await self._writer.nearest(question, turn, vector=vector, limit=NEAREST_SHOWN)
         await reply.apologise(MODEL_AWAY_NEAREST if sources else MODEL_AWAY, sources=sources)
         log.warning("question.given_up", reason="model", passages=len(sources))
@@ -113,6 +107,13 @@ class AnswerService:
         audience = await self._audiences.of(team_id, channel_id=channel_id, user_id=user_id, private=True)
         result = await self._search.search(message.content, audience=audience)
         return result.passages or result.nearest
+
+    async def _begin(self, question: Question, *, private: bool) -> tuple[TurnContext, Vector | None]:
+        """Return what the question needs to be answered, and its vector, None when the embedding model is away."""
+        turn, vector = await asyncio.gather(
+            self._turns.begin(question, private=private), self._writer.embed(question.text)
+        )
+        return await self._turns.catch_up(question, turn, private=private), vector
 
     async def _record(
         self,
