@@ -34,7 +34,8 @@ from bot.values import ChannelKind, DocumentStatus, Plan, UserKind, Vector, new_
 EXEMPT_TABLES = frozenset({"alembic_version", "embedding_models"})
 """Tables without a tenant."""
 
-_UNFINISHED = "state IN ('queued', 'running', 'stopping')"
+UNFINISHED = "state IN ('queued', 'running', 'stopping')"
+"""Rows of `work` that somebody still has to do something about."""
 
 
 class Base(DeclarativeBase):
@@ -445,7 +446,7 @@ class Work(Base):
     __table_args__ = (
         UniqueConstraint("team_id", "task", "key"),
         _refers("inbox_id", "inbox", ondelete="SET NULL"),
-        Index("ix_work_waiting", "team_id", "run_at", "id", postgresql_where=text(_UNFINISHED)),
+        Index("ix_work_waiting", "team_id", "run_at", "id", postgresql_where=text(UNFINISHED)),
         Index(
             "uq_work_team_id_task_gesture",
             "team_id",

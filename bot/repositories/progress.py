@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.db.models import UNFINISHED
 from bot.values import DocumentStatus, FileProgress, MessageProgress
 
 RECEIPT = "receipt"
@@ -75,12 +76,12 @@ def _file(row: Row[Any]) -> FileProgress:
 
 # Work waits for something that doesn't answer when it was put back for that (handed back, it would be due at once), or
 # tries once more and its document hasn't moved since.
-_OF_MESSAGE = text("""
+_OF_MESSAGE = text(f"""
     WITH reading AS (
         SELECT DISTINCT ON (ids ->> 'file_id') id, ids ->> 'file_id' AS file_id, created_at, blocked_since,
                blocked_since IS NOT NULL AND state = 'queued' AND run_at > updated_at AS is_put_back
           FROM work
-         WHERE team_id = :team AND task = 'ingest' AND state IN ('queued', 'running', 'stopping')
+         WHERE team_id = :team AND task = 'ingest' AND {UNFINISHED}
            AND thread = :thread AND ids ->> 'message_ts' = :message_ts
          ORDER BY ids ->> 'file_id', id
     ), shared AS (

@@ -9,13 +9,11 @@ from uuid import UUID
 
 from sqlalchemy import RowMapping, text
 
+from bot.db.models import UNFINISHED
 from bot.repositories.audience import AUDIENCE, STALE
 from bot.repositories.people import PERSON
 from bot.text.clean import clean, clean_or_none, to_json
 from bot.values import Answer, Citation, ModelId, Question, Role, Turn, TurnContext, new_id
-
-UNFINISHED = "state IN ('queued', 'running')"
-"""Rows of `work` that somebody still has to do."""
 
 PENDING_FILES = f"""
     (SELECT count(*) FROM work w

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.db.models import UNFINISHED
 from bot.text.clean import clean, clean_or_none, to_json
 from bot.values import Errand, new_id
 
@@ -139,25 +140,18 @@ class WorkRepository:
         parameters = {"team": work.team_id, "id": work.id, "task": work.task, "channel": channel_id}
         return (await self._session.execute(_AHEAD, parameters)).scalar_one()  # type: ignore[no-any-return]
 
-    async def count_unfinished(
-        self, team_id: str, *, task: str | None = None, thread: str | None = None, key: str | None = None
-    ) -> int:
-        """Return how much is queued or running: all of it, or of one task, thread or key."""
-        parameters = {"team": team_id, "task": task, "thread": thread, "key": key}
-        return (await self._session.execute(_COUNT, parameters)).scalar_one()  # type: ignore[no-any-return]
 
-
-_RECORD = text("""
+_RECORD = text(f"""
     INSERT INTO work (team_id, id, task, key, ids, inbox_id, thread, lock, gesture, asker, pool, priority)
     SELECT CAST(:team AS text), CAST(:id AS uuid), CAST(:task AS text), CAST(:key AS text), CAST(:ids AS jsonb),
            CAST(:inbox AS uuid), CAST(:thread AS text), CAST(:lock AS text), CAST(:gesture AS text),
            CAST(:asker AS text), CAST(:pool AS text),
            least(-least((SELECT count(*) FROM work
                           WHERE team_id = :team AND task = :task AND asker = CAST(:asker AS text)
-                            AND state IN ('queued', 'running', 'stopping')), 50),
+                            AND {UNFINISHED}), 50),
                  (SELECT min(priority) FROM work
                    WHERE team_id = :team AND lock = CAST(:lock AS text)
-                     AND state IN ('queued', 'running', 'stopping')))
+                     AND {UNFINISHED}))
     ON CONFLICT DO NOTHING RETURNING id
 """)
 
@@ -212,18 +206,18 @@ _BLOCK = text("""
     RETURNING waiting.delay_s
 """)
 
-_ADOPT = text("""
+_ADOPT = text(f"""
     UPDATE work SET pool = CASE task WHEN 'answer' THEN task WHEN 'ingest' THEN task ELSE 'chore' END,
            lock = team_id || ':' || CASE
                WHEN task = 'answer' AND thread IS NOT NULL THEN 'thread:' || thread
                WHEN task = 'ingest' AND ids ->> 'file_id' IS NOT NULL THEN 'file:' || (ids ->> 'file_id')
                ELSE task || ':' || key END
-     WHERE team_id = :team AND lock IS NULL AND state IN ('queued', 'running', 'stopping')
+     WHERE team_id = :team AND lock IS NULL AND {UNFINISHED}
 """)
 
-_ABANDONED = text("""
+_ABANDONED = text(f"""
     SELECT w.id FROM work w
-     WHERE w.team_id = :team AND w.state IN ('queued', 'running', 'stopping') AND w.lock IS NOT NULL
+     WHERE w.team_id = :team AND w.{UNFINISHED} AND w.lock IS NOT NULL
        AND greatest(w.updated_at, w.run_at) < now() - make_interval(secs => :age_s)
        AND NOT EXISTS (
            SELECT FROM procrastinate_jobs j
@@ -237,12 +231,4 @@ _AHEAD = text("""
      WHERE mine.team_id = :team AND mine.id = :id AND other.task = :task AND other.id <> mine.id
        AND other.state = 'queued' AND other.ids ->> 'channel_id' = :channel
        AND (other.priority, mine.id) > (mine.priority, other.id)
-""")
-
-_COUNT = text("""
-    SELECT count(*) FROM work
-     WHERE team_id = :team AND state IN ('queued', 'running')
-       AND (CAST(:task AS text) IS NULL OR task = :task)
-       AND (CAST(:thread AS text) IS NULL OR thread = :thread)
-       AND (CAST(:key AS text) IS NULL OR key = :key)
 """)
