@@ -37,6 +37,9 @@ EXEMPT_TABLES = frozenset({"alembic_version", "embedding_models"})
 UNFINISHED = "state IN ('queued', 'running', 'stopping')"
 """Rows of `work` that somebody still has to do something about."""
 
+COUNTS = "state NOT IN ('copy', 'stopping', 'stopped')"
+"""Rows of `work` of which a gesture has one: a copy waits in case it is withdrawn."""
+
 
 class Base(DeclarativeBase):
     """Declarative base: constraint names are fixed, so that migrations can name them."""
@@ -439,7 +442,7 @@ class Work(Base):
 
     `epoch` goes up with each start, `attempts` with each start that ended badly; `blocked_since` says since when it
     waits for something that doesn't answer. `lock`, `pool` and `priority` are what the queue was told. `gesture` is the
-    same for every message that one gesture of a person made.
+    same for every message that one gesture of a person made; all but one of them are in state `copy`.
     """
 
     __tablename__ = "work"
@@ -453,7 +456,7 @@ class Work(Base):
             "task",
             "gesture",
             unique=True,
-            postgresql_where=text("gesture IS NOT NULL"),
+            postgresql_where=text(f"gesture IS NOT NULL AND {COUNTS}"),
         ),
     )
 

@@ -50,15 +50,30 @@ class Queue:
         """Write a piece of work into the session's transaction; False when its key or gesture is known for this task.
 
         Questions of one thread are written one transaction after the other: they are answered in the order in which
-        they were accepted.
+        they were accepted. Another message of a known gesture is kept, should the one that counts be withdrawn.
         """
         if errand.task == "answer":
             await session.execute(_ONE_AT_A_TIME, {"lock": errand.lock})
-        pool = TASK_POOL.get(errand.task, "chore")
-        work_id = await WorkRepository(session).record(errand, pool=pool, inbox_id=inbox_id)
+        works, pool = WorkRepository(session), TASK_POOL.get(errand.task, "chore")
+        work_id = await works.record(errand, pool=pool, inbox_id=inbox_id)
+        if work_id is None and errand.gesture and not await works.record_copy(errand, pool=pool, inbox_id=inbox_id):
+            work_id = await works.record(errand, pool=pool, inbox_id=inbox_id)
         if work_id is not None:
             await defer(session, errand.team_id, [work_id])
         return work_id is not None
+
+    async def withdraw(self, session: AsyncSession, team_id: str, task: str, key: str) -> bool:
+        """Stop a piece of work, in the session's transaction; False when there is none that isn't done.
+
+        When another message of its gesture is there, that is done in its place.
+        """
+        works = WorkRepository(session)
+        if not await works.stop(team_id, task, key):
+            return False
+        copy_id = await works.replace_stopped(team_id, task, key)
+        if copy_id is not None:
+            await defer(session, team_id, [copy_id])
+        return True
 
 
 async def defer(session: AsyncSession, team_id: str, work_ids: Sequence[UUID]) -> None:

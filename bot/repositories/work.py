@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.db.models import UNFINISHED
+from bot.db.models import COUNTS, UNFINISHED
 from bot.text.clean import clean, clean_or_none, to_json
 from bot.values import Errand, new_id
 
@@ -48,21 +48,16 @@ class WorkRepository:
         The more answers its asker waits for, the lower its priority; but never above that of work before it in its
         lock, which would be overtaken. Whoever writes work of one lock does so one after the other.
         """
-        parameters = {
-            "team": errand.team_id,
-            "id": new_id(),
-            "task": errand.task,
-            "key": clean(errand.key),
-            "ids": to_json(dict(errand.ids)),
-            "inbox": inbox_id,
-            "thread": clean_or_none(errand.thread),
-            "lock": clean(errand.lock),
-            "gesture": clean_or_none(errand.gesture),
-            "asker": clean_or_none(errand.asker),
-            "pool": pool,
-        }
-        work_id: UUID | None = await self._session.scalar(_RECORD, parameters)
+        work_id: UUID | None = await self._session.scalar(_RECORD, _parameters(errand, pool, inbox_id))
         return work_id
+
+    async def record_copy(self, errand: Errand, *, pool: str = "chore", inbox_id: UUID | None = None) -> bool:
+        """Write another message of a known gesture, for the case that the one which counts is withdrawn.
+
+        False when none counts any more: then this one does. Until the transaction ends none is withdrawn.
+        """
+        known = await self._session.execute(_RECORD_COPY, _parameters(errand, pool, inbox_id))
+        return known.first() is not None
 
     async def claim(self, team_id: str, work_id: UUID, *, withdrawn: bool = False) -> ClaimedWork | None:
         """Take on a piece of work, from whoever had it; None when it is done with.
@@ -118,13 +113,19 @@ class WorkRepository:
         return delay_s
 
     async def stop(self, team_id: str, task: str, key: str) -> bool:
-        """Withdraw a piece of work that isn't done; nothing it makes is written from now on. False: there is none."""
-        statement = text("""
-            UPDATE work SET state = 'stopping', epoch = epoch + 1, attempts = 0, updated_at = now()
-             WHERE team_id = :team AND task = :task AND key = :key AND state IN ('queued', 'running') RETURNING id
-        """)
+        """Withdraw a piece of work that isn't done; nothing it makes is written from now on. False: there is none.
+
+        One that was a copy is stopped at once: nobody does it.
+        """
         parameters = {"team": team_id, "task": task, "key": clean(key)}
-        return (await self._session.execute(statement, parameters)).first() is not None
+        state: str | None = await self._session.scalar(_STOP, parameters)
+        return state == "stopping"
+
+    async def replace_stopped(self, team_id: str, task: str, key: str) -> UUID | None:
+        """Let a copy of withdrawn work count in its place; return its id, None when there is no copy."""
+        parameters = {"team": team_id, "task": task, "key": clean(key)}
+        work_id: UUID | None = await self._session.scalar(_REPLACE_STOPPED, parameters)
+        return work_id
 
     async def adopt_former(self, team_id: str) -> None:
         """Give unfinished rows that a former release wrote the lock and pool they would have been written with."""
@@ -141,6 +142,22 @@ class WorkRepository:
         return (await self._session.execute(_AHEAD, parameters)).scalar_one()  # type: ignore[no-any-return]
 
 
+def _parameters(errand: Errand, pool: str, inbox_id: UUID | None) -> dict[str, Any]:
+    return {
+        "team": errand.team_id,
+        "id": new_id(),
+        "task": errand.task,
+        "key": clean(errand.key),
+        "ids": to_json(dict(errand.ids)),
+        "inbox": inbox_id,
+        "thread": clean_or_none(errand.thread),
+        "lock": clean(errand.lock),
+        "gesture": clean_or_none(errand.gesture),
+        "asker": clean_or_none(errand.asker),
+        "pool": pool,
+    }
+
+
 _RECORD = text(f"""
     INSERT INTO work (team_id, id, task, key, ids, inbox_id, thread, lock, gesture, asker, pool, priority)
     SELECT CAST(:team AS text), CAST(:id AS uuid), CAST(:task AS text), CAST(:key AS text), CAST(:ids AS jsonb),
@@ -153,6 +170,38 @@ _RECORD = text(f"""
                    WHERE team_id = :team AND lock = CAST(:lock AS text)
                      AND {UNFINISHED}))
     ON CONFLICT DO NOTHING RETURNING id
+""")
+
+_RECORD_COPY = text(f"""
+    WITH known AS (
+        SELECT id FROM work
+         WHERE team_id = :team AND task = :task AND gesture = CAST(:gesture AS text) AND {COUNTS}
+           FOR SHARE
+    ), copied AS (
+        INSERT INTO work (team_id, id, task, key, ids, inbox_id, thread, lock, gesture, asker, pool, state)
+        SELECT CAST(:team AS text), CAST(:id AS uuid), CAST(:task AS text), CAST(:key AS text), CAST(:ids AS jsonb),
+               CAST(:inbox AS uuid), CAST(:thread AS text), CAST(:lock AS text), CAST(:gesture AS text),
+               CAST(:asker AS text), CAST(:pool AS text), 'copy'
+          FROM known
+        ON CONFLICT DO NOTHING
+    )
+    SELECT id FROM known
+""")
+
+_STOP = text("""
+    UPDATE work SET state = CASE state WHEN 'copy' THEN 'stopped' ELSE 'stopping' END,
+           epoch = epoch + 1, attempts = 0, updated_at = now()
+     WHERE team_id = :team AND task = :task AND key = :key AND state IN ('queued', 'running', 'copy')
+    RETURNING state
+""")
+
+_REPLACE_STOPPED = text("""
+    UPDATE work SET state = 'queued', run_at = now(), updated_at = now()
+     WHERE team_id = :team AND id = (
+           SELECT copy.id FROM work stopped JOIN work copy USING (team_id, task, gesture)
+            WHERE stopped.team_id = :team AND stopped.task = :task AND stopped.key = :key AND copy.state = 'copy'
+            ORDER BY copy.id LIMIT 1 FOR UPDATE OF copy)
+    RETURNING id
 """)
 
 _CLAIM = text("""

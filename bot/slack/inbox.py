@@ -14,7 +14,6 @@ from bot.errors import DatabaseUnavailable
 from bot.jobs.queue import Queue
 from bot.repositories.inbox import InboxRepository
 from bot.repositories.tombstones import MessageTombstones
-from bot.repositories.work import WorkRepository
 from bot.services.errands import answer_errand, ingest_errand, message_key, receipt_errand
 from bot.slack.payloads import Deletion, SlackMessage
 from bot.text.mrkdwn import without_mention
@@ -81,7 +80,7 @@ class Inbox:
             if await InboxRepository(session).record(team_id, event_id, raw) is None:
                 return
             await MessageTombstones(session).record(team_id, message)
-            if await WorkRepository(session).stop(team_id, "answer", message):
+            if await self._queue.withdraw(session, team_id, "answer", message):
                 log.info("question.withdrawn", message=message)
 
     async def _in_time(self, write: Coroutine[Any, Any, None]) -> None:

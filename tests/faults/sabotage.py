@@ -104,6 +104,15 @@ def _tombstones() -> None:
     _replace(MessageTombstones, "is_gone", _nothing)
 
 
+def _copies() -> None:
+    """Let no copy of a question count when the one that did is deleted."""
+
+    async def none(*_: object) -> None:
+        return None
+
+    _replace(WorkRepository, "replace_stopped", none)
+
+
 async def _quietly(write: Coroutine[Any, Any, None]) -> None:
     with contextlib.suppress(DatabaseUnavailable):
         await write
@@ -117,6 +126,7 @@ MECHANISMS: dict[str, Callable[[], None]] = {
     "store_first": _store_first,
     "work_key": _work_key,
     "tombstones": _tombstones,
+    "copies": _copies,
     **sabotage_edges.MECHANISMS,
 }
 """What is switched off, by name: each replaces functions of the bot in this process."""

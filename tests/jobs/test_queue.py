@@ -60,7 +60,74 @@ async def test_two_messages_of_one_gesture_mean_one_piece_of_work(sessions: Sess
         assert await Queue().enqueue(session, replace(errand("1.0"), gesture="C1:abc"))
         assert not await Queue().enqueue(session, replace(errand("2.0"), gesture="C1:abc"))
 
-    assert list(await works(sessions)) == ["1.0"]
+    assert {key: row["state"] for key, row in (await works(sessions)).items()} == {"1.0": "queued", "2.0": "copy"}
+    assert len(await jobs(sessions)) == 1
+
+
+async def test_when_one_message_of_a_gesture_is_deleted_the_next_is_the_question(sessions: Sessions) -> None:
+    queue, said = Queue(), [replace(errand(key), gesture="C1:abc") for key in ("1.0", "2.0", "3.0")]
+    for each in said:
+        async with sessions.tenant(TEAM) as session:
+            await queue.enqueue(session, each)
+
+    async with sessions.tenant(TEAM) as session:
+        assert not await queue.withdraw(session, TEAM, "answer", "2.0"), "nobody was about to answer it"
+    async with sessions.tenant(TEAM) as session:
+        assert await queue.withdraw(session, TEAM, "answer", "1.0")
+
+    rows = await works(sessions)
+    assert {key: row["state"] for key, row in rows.items()} == {"1.0": "stopping", "2.0": "stopped", "3.0": "queued"}
+    assert [job["key"] for job in await jobs(sessions)] == ["1.0", "3.0"]
+
+
+async def test_a_copy_that_comes_when_the_question_is_deleted_already_is_the_question(sessions: Sessions) -> None:
+    queue = Queue()
+    async with sessions.tenant(TEAM) as session:
+        await queue.enqueue(session, replace(errand("1.0"), gesture="C1:abc"))
+    async with sessions.tenant(TEAM) as session:
+        await queue.withdraw(session, TEAM, "answer", "1.0")
+
+    async with sessions.tenant(TEAM) as session:
+        assert await queue.enqueue(session, replace(errand("2.0"), gesture="C1:abc"))
+        assert not await queue.enqueue(session, replace(errand("1.0"), gesture="C1:abc")), "a late copy of the first"
+
+    rows = await works(sessions)
+    assert {key: row["state"] for key, row in rows.items()} == {"1.0": "stopping", "2.0": "queued"}
+
+
+async def test_no_copy_counts_when_the_question_was_answered(sessions: Sessions) -> None:
+    queue = Queue()
+    async with sessions.tenant(TEAM) as session:
+        await queue.enqueue(session, replace(errand("1.0"), gesture="C1:abc"))
+    await change(sessions, "UPDATE work SET state = 'done'")
+    async with sessions.tenant(TEAM) as session:
+        assert not await queue.enqueue(session, replace(errand("2.0"), gesture="C1:abc"))
+
+    async with sessions.tenant(TEAM) as session:
+        assert not await queue.withdraw(session, TEAM, "answer", "1.0")
+
+    assert (await works(sessions))["2.0"]["state"] == "copy"
+
+
+async def test_of_a_copy_and_a_deletion_that_come_at_once_one_sees_the_other(sessions: Sessions) -> None:
+    queue = Queue()
+
+    async def copy(number: int) -> None:
+        async with sessions.tenant(TEAM) as session:
+            await queue.enqueue(session, replace(errand(f"{number}.2"), gesture=f"C1:{number}"))
+
+    async def delete(number: int) -> None:
+        async with sessions.tenant(TEAM) as session:
+            await queue.withdraw(session, TEAM, "answer", f"{number}.1")
+
+    for number in range(20):
+        async with sessions.tenant(TEAM) as session:
+            await queue.enqueue(session, replace(errand(f"{number}.1"), gesture=f"C1:{number}"))
+        await asyncio.gather(copy(number), delete(number))
+
+    rows = await works(sessions)
+    assert {rows[f"{number}.2"]["state"] for number in range(20)} == {"queued"}
+    assert len(await jobs(sessions)) == 40
 
 
 async def test_answers_files_and_chores_have_pools_of_their_own(sessions: Sessions) -> None:

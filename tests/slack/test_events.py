@@ -64,6 +64,21 @@ async def test_a_resend_with_a_ts_of_its_own_is_the_same_question(
     assert len(answers(slack, question)) + len(answers(slack, phantom)) == 1
 
 
+async def test_of_two_resends_the_one_that_stays_is_answered_unless_the_other_was_already(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
+) -> None:
+    async with slack.holding() as held:
+        question = await slack.mention("Ada", "general", QUESTION)
+        phantom = await slack.phantom(question)
+        await slack.delete(question)
+
+    async with start_bot():
+        await slack.deliver(*held)
+        await settled(slack, sessions)
+
+    assert len(answers(slack, question)) + len(answers(slack, phantom)) == 1
+
+
 async def test_a_question_sent_again_after_a_restart_and_a_week_is_answered_once(
     slack: LocalSlack, start_bot: StartBot, sessions: Sessions
 ) -> None:

@@ -115,8 +115,23 @@ async def test_a_phantom_of_one_gesture_is_no_second_question_but_elsewhere_it_i
     for number, said in enumerate(copies):
         await inbox.accept(b"{}", event_id=f"Ev{number}", team_id=TEAM, errands=errands(said))
 
-    keys = await value(sessions, "SELECT string_agg(key, ' ' ORDER BY key) FROM work")
+    keys = await value(sessions, "SELECT string_agg(key, ' ' ORDER BY key) FROM work WHERE state = 'queued'")
     assert keys == f"C1:{TS} C2:{TS}"
+    assert await count(sessions, "procrastinate.procrastinate_jobs") == 2
+
+
+async def test_when_of_two_phantoms_the_question_is_deleted_the_other_is_answered(
+    inbox: Inbox, sessions: Sessions
+) -> None:
+    for number, ts in enumerate((TS, "1700000001.000100")):
+        said = message(gesture="g", ts=ts)
+        await inbox.accept(b"%d" % number, event_id=f"Ev{number}", team_id=TEAM, errands=errands(said))
+
+    await inbox.withdraw(b"gone", event_id="Ev2", team_id=TEAM, deletion=GONE)
+
+    question = "work JOIN inbox ON inbox.id = work.inbox_id WHERE work.state = 'queued'"
+    assert await value(sessions, f"SELECT work.key FROM {question}") == "C1:1700000001.000100"
+    assert await value(sessions, f"SELECT body FROM {question}") == b"1"
 
 
 async def test_a_copy_that_is_no_question_leaves_the_question_to_the_others(inbox: Inbox, sessions: Sessions) -> None:
