@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Self
 
 from bot.playground.delivery import Delivery
 from bot.playground.local import LocalSlack
@@ -117,6 +118,17 @@ class Verdict:
     @property
     def is_clean(self) -> bool:
         return not (self.unanswered or self.duplicated or self.misordered or self.unfinished or self.unexpected)
+
+    @classmethod
+    def merged(cls, verdicts: Iterable[Self]) -> Self:
+        """Return one verdict over what was asked in several worlds; their histories stay apart."""
+        merged = cls()
+        for verdict in verdicts:
+            for part in fields(cls):
+                ours, theirs = getattr(merged, part.name), getattr(verdict, part.name)
+                if part.name != "history":
+                    setattr(merged, part.name, ours | theirs if isinstance(ours, dict) else ours + theirs)
+        return merged
 
     def least(self, threads: int = 3) -> list[str]:
         """Return the histories of the first few threads in which something is wrong."""

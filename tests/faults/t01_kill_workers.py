@@ -1,4 +1,7 @@
-"""Workers are killed outright, one after the other, while they answer: others take on what they had begun."""
+"""Workers are killed outright, one after the other, while they answer: others take on what they had begun.
+
+At full size once more with the stall limit that is the setting's default, by fewer questions: recovery is measured there.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from bot.config import Settings
 from tests.faults.checker import Verdict, history_of, judge
 from tests.faults.held import write_slowly
 from tests.faults.load import TRUE_WORDS, Crowd
@@ -16,8 +20,8 @@ from tests.faults.world import World, open_world, written_by_openai
 NUMBER, TITLE = 1, "kill -9 of workers"
 SABOTAGES = {"reaper": "lost"}
 
-RECOVERY_S = 15
-
+RECOVERY_S, RECOVERY_BY_DEFAULT_S = 15, 45
+STALL_BY_DEFAULT_S: float = Settings.model_fields["worker_stall_s"].default
 
 PAUSE_S = 0.7
 """What the model takes over an answer: some are always half-way."""
@@ -44,6 +48,10 @@ SIZES = {
 }
 
 
+BY_DEFAULT = Size(240, 80, 3, 3, 3, 20, True, STALL_BY_DEFAULT_S, 180)
+"""The killed one is back long before its jobs are taken from it, and three are killed within their stall limits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kill:
     """A kill, and what was being answered then: epoch by the question's key."""
@@ -52,9 +60,53 @@ class Kill:
     running: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a series of kills led to. `again` counts the answers that were begun again."""
+
+    verdict: Verdict
+    kills: int
+    again: int
+    recovery_s: float
+
+
 async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result:
-    size = SIZES[scale]
-    async with open_world("t01", sabotage=sabotage) as world:
+    rounds = [await _round("t01", SIZES[scale], seed, sabotage)]
+    figures = []
+    if scale is Scale.FULL:
+        rounds.append(await _round("t01-by-default", BY_DEFAULT, seed, sabotage))
+        figures.append(
+            Figure(
+                "recovery_by_default_s",
+                f"the same with the default stall limit, {STALL_BY_DEFAULT_S:g} s",
+                rounds[-1].recovery_s,
+                "s",
+                RECOVERY_BY_DEFAULT_S,
+            )
+        )
+    return result_of(
+        NUMBER,
+        TITLE,
+        scale,
+        seed,
+        Verdict.merged(r.verdict for r in rounds),
+        Figure("kills", "workers killed", sum(r.kills for r in rounds)),
+        Figure("interrupted", "answers begun again", min(r.again for r in rounds), at_least=1),
+        Figure(
+            "recovery_s",
+            f"cut off → whole, worst, stall limit {SIZES[scale].stall_s:g} s",
+            rounds[0].recovery_s,
+            "s",
+            RECOVERY_S,
+        ),
+        *figures,
+        evidence=[line for r in rounds for line in r.verdict.least()],
+    )
+
+
+async def _round(name: str, size: Size, seed: int, sabotage: str | None) -> Round:
+    """Kill workers as often as `size` says while so many questions are asked."""
+    async with open_world(name, sabotage=sabotage) as world:
         write_slowly(world.openai, TRUE_WORDS, pause_s=PAUSE_S)
         settings = {"worker_stall_s": size.stall_s} | written_by_openai(world)
         _, workers = await world.start_fleet(workers=size.workers, settings=settings)
@@ -72,16 +124,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         verdict = judge(history_of(world.slack, crowd.asked))
         epochs = await _epochs(world)
         again = sum(epochs.get(key, 0) > epoch for kill in kills for key, epoch in kill.running.items())
-        return result_of(
-            NUMBER,
-            TITLE,
-            scale,
-            seed,
-            verdict,
-            Figure("kills", "workers killed", len(kills)),
-            Figure("interrupted", "answers begun again", again, at_least=1),
-            Figure("recovery_s", "cut off → whole, worst", _recovery_s(kills, verdict), "s", RECOVERY_S),
-        )
+        return Round(verdict, len(kills), again, _recovery_s(kills, verdict))
 
 
 async def _kill(world: World, worker: BotProcess, pause_s: float) -> Kill:

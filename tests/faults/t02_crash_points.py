@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -94,7 +93,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         TITLE,
         scale,
         seed,
-        _merged([found.verdict for found in rounds.values()]),
+        Verdict.merged(found.verdict for found in rounds.values()),
         Figure("deaths", "times the bot died there", sum(r.deaths for r in rounds.values()), at_least=expected),
         Figure("wrong", "files with other than one set of chunks and one receipt", len(wrong), at_most=0, of=expected),
         evidence=[line for point, r in rounds.items() if not r.verdict.is_clean for line in (point, *r.verdict.least())]
@@ -234,15 +233,3 @@ _STORED = """
       FROM documents d JOIN document_shares s ON s.document_id = d.id
      WHERE s.channel_id = $1 AND s.message_ts = $2
 """
-
-
-def _merged(verdicts: list[Verdict]) -> Verdict:
-    """Return one verdict over what was asked in several worlds."""
-    merged = Verdict()
-    for verdict in verdicts:
-        for part in dataclasses.fields(Verdict):
-            if part.name == "history":
-                continue
-            ours, theirs = getattr(merged, part.name), getattr(verdict, part.name)
-            setattr(merged, part.name, ours | theirs if isinstance(ours, dict) else ours + theirs)
-    return merged

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.playground.local import LocalSlack
-from tests.faults.checker import Asked, History, Said, history_of, judge
+from tests.faults.checker import Asked, History, Said, Verdict, history_of, judge
 
 
 def asked(ts: str, *, acked: bool = True, deleted: bool = False, thread: str = "1") -> Asked:
@@ -157,3 +157,16 @@ async def test_a_history_is_read_from_a_local_slack() -> None:
         (stream.ts, None, False, False),
     ]
     assert judge(history).answered_at[seen] == answer.finished_at
+
+
+def test_verdicts_on_several_worlds_add_up() -> None:
+    good = judge(History([asked("1"), asked("3")], [said("2", "1"), said("4", "3")]))
+    bad = judge(History([asked("5"), asked("6")], [said("7", "5"), said("8", "5")]))
+
+    merged = Verdict.merged([good, bad])
+
+    assert (merged.asked, merged.acked, merged.answered) == (4, 4, 3)
+    assert merged.lost == [asked("6")]
+    assert merged.duplicated == [asked("5")]
+    assert set(merged.answered_at) == {asked("1"), asked("3"), asked("5")}
+    assert not merged.is_clean
