@@ -121,7 +121,7 @@ async def jobs(sessions: Sessions) -> list[dict[str, Any]]:
     return await rows(sessions, statement)
 
 
-async def until(true: Callable[[], Any], *, timeout_s: float = 10) -> None:
+async def until(true: Callable[[], Any], *, timeout_s: float = 30) -> None:
     """Wait until something is so."""
     async with asyncio.timeout(timeout_s):
         while True:
@@ -131,7 +131,7 @@ async def until(true: Callable[[], Any], *, timeout_s: float = 10) -> None:
             await asyncio.sleep(0.01)
 
 
-async def settled(sessions: Sessions, *, timeout_s: float = 10) -> dict[str, str]:
+async def settled(sessions: Sessions, *, timeout_s: float = 30) -> dict[str, str]:
     """Wait until no work is left and no job; return the states."""
 
     async def nothing_left() -> bool:
