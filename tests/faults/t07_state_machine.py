@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import random
 from collections.abc import Coroutine
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
@@ -21,13 +22,17 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from bot.playground.delivery import Delivery
 from bot.playground.state import Channel, Message, User
 from tests.faults.checker import ANSWER, history_of, judge
-from tests.faults.load import QUESTIONS, Crowd
+from tests.faults.load import QUESTIONS, TRUE_WORDS, Crowd
+from tests.faults.model_faults import CHAT, thinks
 from tests.faults.processes import BotProcess
 from tests.faults.report import Figure, Result, Scale
-from tests.faults.world import World, open_world
+from tests.faults.world import World, open_world, written_by_openai
 
 NUMBER, TITLE = 7, "copies, reorderings, edits and deletions"
 SABOTAGES = {"work_key": "wrong", "tombstones": "wrong", "copies": "wrong"}
+
+THINKS_S, THINKS_SHARE = 0.3, 0.3
+"""How long the model thinks over some of the answers: what is deleted meanwhile is deleted half-way."""
 
 T = TypeVar("T")
 
@@ -108,7 +113,7 @@ class Stories(RuleBasedStateMachine):
     @rule(text=st.sampled_from(QUESTIONS), data=st.data())
     def ask(self, text: str, data: st.DataObject) -> None:
         """Somebody mentions the bot, in a thread or not."""
-        self._post(f"<@{self.stage.world.slack.store.bot.id}> {text}", self._thread(data), mentions=True)
+        self._post(self._naming_the_bot(text), self._thread(data), mentions=True)
 
     @rule(text=st.sampled_from(QUESTIONS), data=st.data())
     def chat(self, text: str, data: st.DataObject) -> None:
@@ -119,18 +124,30 @@ class Stories(RuleBasedStateMachine):
     @rule(data=st.data())
     def resend(self, data: st.DataObject) -> None:
         """A client sends a message once more, as a message of its own."""
-        original = data.draw(st.sampled_from([post for post in self.live if post.mentions]), label="phantom of")
-        with_events = self._held(self.stage.world.slack.phantom(original.message))
-        message, events = with_events
-        self.story.posts.append(Post(message, original.gesture, True, events, message.root_ts))
+        self._resend(data.draw(st.sampled_from([post for post in self.live if post.mentions]), label="phantom of"))
+
+    @rule(text=st.sampled_from(QUESTIONS), data=st.data())
+    def delete_one_of_two(self, text: str, data: st.DataObject) -> None:
+        """A client sends a question twice; somebody sees both, and deletes the first."""
+        first = self._post(self._naming_the_bot(text), self._thread(data), mentions=True)
+        second = self._resend(first)
+        self._deliver([*first.events, *second.events], at_once=False)
+        self._deliver([self._delete(first)], at_once=False)
+
+    @rule(text=st.sampled_from(QUESTIONS), data=st.data())
+    def take_back(self, text: str, data: st.DataObject) -> None:
+        """Somebody mentions the bot and thinks better of it; Slack tells of the deletion first."""
+        post = self._post(self._naming_the_bot(text), self._thread(data), mentions=True)
+        self._deliver([self._delete(post)], at_once=False)
 
     @precondition(lambda self: bool(self.live))
     @rule(data=st.data(), adds_mention=st.booleans())
     def edit(self, data: st.DataObject, adds_mention: bool) -> None:  # noqa: FBT001  # Hypothesis passes it by name
         """Somebody changes a message; a mention that comes in so is one."""
         post = data.draw(st.sampled_from(self.live), label="edited")
-        bot = f"<@{self.stage.world.slack.store.bot.id}> " if post.mentions or adds_mention else ""
-        _, events = self._held(self.stage.world.slack.edit(post.message, f"{bot}{post.message.text[-20:]} please?"))
+        text = f"{post.message.text[-20:]} please?"
+        text = self._naming_the_bot(text) if post.mentions or adds_mention else text
+        _, events = self._held(self.stage.world.slack.edit(post.message, text))
         post.events += events if adds_mention and not post.mentions else []
         post.mentions = post.mentions or adds_mention
 
@@ -138,10 +155,7 @@ class Stories(RuleBasedStateMachine):
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         """Somebody takes a message back."""
-        post = data.draw(st.sampled_from([post for post in self.live if self._may_go(post)]), label="deleted")
-        _, (post.deletion, *_) = self._held(self.stage.world.slack.delete(post.message))
-        post.deleted = True
-        self.stage.deleted += post.mentions
+        self._delete(data.draw(st.sampled_from([post for post in self.live if self._may_go(post)]), label="deleted"))
 
     @precondition(lambda self: bool(self.story.pending or self.story.sent))
     @rule(data=st.data(), at_once=st.booleans())
@@ -178,11 +192,28 @@ class Stories(RuleBasedStateMachine):
         problems = self._problems()
         assert not problems, "\n".join([*problems, *self._told()])
 
-    def _post(self, text: str, thread_ts: str | None, *, mentions: bool) -> None:
+    def _naming_the_bot(self, text: str) -> str:
+        return f"<@{self.stage.world.slack.store.bot.id}> {text}"
+
+    def _post(self, text: str, thread_ts: str | None, *, mentions: bool) -> Post:
         slack = self.stage.world.slack
         saying = slack.say(self.story.who, self.story.channel, text, thread_ts=thread_ts, as_typed=False)
         message, events = self._held(saying)
-        self.story.posts.append(Post(message, len(self.story.posts), mentions, events, message.root_ts))
+        post = Post(message, len(self.story.posts), mentions, events, message.root_ts)
+        self.story.posts.append(post)
+        return post
+
+    def _resend(self, original: Post) -> Post:
+        message, events = self._held(self.stage.world.slack.phantom(original.message))
+        post = Post(message, original.gesture, True, events, message.root_ts)
+        self.story.posts.append(post)
+        return post
+
+    def _delete(self, post: Post) -> Delivery:
+        _, (post.deletion, *_) = self._held(self.stage.world.slack.delete(post.message))
+        post.deleted = True
+        self.stage.deleted += post.mentions
+        return post.deletion
 
     def _held(self, doing: Coroutine[Any, Any, T]) -> tuple[T, list[Delivery]]:
         """Do something and keep back the events it makes."""
@@ -263,7 +294,11 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
     size = SIZES[scale]
     async with open_world("t07", sabotage=sabotage, posts_per_second=1000) as world:
         world.slack.workspace.deliveries.retry_delays_s = [0.5, 2.0, 5.0, 10.0]
-        process = await world.start("run", keep_up=True, settings={"post_interval_s": 0.01, "worker_stall_s": 2})
+        world.openai.text = TRUE_WORDS
+        dice, slowly = random.Random(seed), thinks(world.openai, THINKS_S)
+        world.openai.trouble = lambda path: slowly if path == CHAT and dice.random() < THINKS_SHARE else None
+        settings = {"post_interval_s": 0.01, "worker_stall_s": 2} | written_by_openai(world)
+        process = await world.start("run", keep_up=True, settings=settings)
         crowd = Crowd(world.slack, channels=1, seed=seed)
         await crowd.share_handbook()
         stage = Stage(world, crowd, process, asyncio.get_running_loop(), size.restarts)
