@@ -25,7 +25,7 @@ smoke: $(READY) ## Ask the shipped questions of the shipped files, and say how i
 	@$(BIN)/bot smoke
 
 test: $(READY) ## Run every test but those in a browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 browser: $(READY) ## Use the playground's page in Chromium, which must be installed
 	$(BIN)/python -m pytest -m browser tests/browser

@@ -20,7 +20,10 @@ from bot.db.engine import Sessions, build_engine
 
 TEAM = "T0TEST"
 OTHER_TEAM = "T0OTHER"
-BOT = "recollect_test_bot"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+"""Which of the processes that share the tests this is; they may share a server too."""
+
+BOT = f"recollect_test_bot_{WORKER}"
 BOT_PASSWORD = "recollect"
 NO_SHARED_FOLDER = "the shared folder isn't here"
 
@@ -51,8 +54,7 @@ class Server:
 
     async def create(self, *, template: str | None = None) -> Database:
         """Make a database, empty or a clone. The name says which run and which worker it belongs to."""
-        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-        name = f"recollect_{worker}_{os.getpid()}_{next(_numbers)}"
+        name = f"recollect_{WORKER}_{os.getpid()}_{next(_numbers)}"
         await execute(self.owner_url, f"CREATE DATABASE {name}" + (f" TEMPLATE {template}" if template else ""))
         return self.database(name)
 
@@ -153,6 +155,8 @@ def shared() -> Path:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     """Count aloud, last of all, the tests that lack the shared folder; any other skip fails the run."""
+    if hasattr(session.config, "workerinput"):  # one process of several: the one that started it counts for all
+        return (yield)
     reporter: pytest.TerminalReporter | None = session.config.pluginmanager.get_plugin("terminalreporter")
     assert reporter is not None
     reasons = [report.longrepr[2] for report in reporter.stats.get("skipped", [])]
