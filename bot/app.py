@@ -13,7 +13,9 @@ from aiohttp import web
 from bot.config import Settings
 from bot.db.engine import Sessions, build_engine
 from bot.db.guard import close_engine
+from bot.ending import end_tasks
 from bot.jobs.worker import Worker
+from bot.memory import give_back
 from bot.slack.client import Clients, RateLimited, ask
 from bot.slack.connection import SlackConnection
 from bot.slack.http import mount_slack
@@ -64,6 +66,7 @@ async def running(settings: Settings, *, worker: bool = True) -> AsyncIterator[W
         if settings.slack_signing_secret is not None:
             signing_secret = secret(settings.slack_signing_secret)
             mount_slack(web_app, bolt, signing_secret=signing_secret, on_heard=hearing.hear)
+        _in_background(stack, give_back(), name="memory")
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)
         _mount_health(stack, web_app, server, workspace, worker=working, connection=connection)
         await stack.enter_async_context(server)
@@ -83,6 +86,7 @@ async def working(settings: Settings, *, health_port: int | None = None) -> Asyn
     async with AsyncExitStack() as stack:
         workspace = await stack.enter_async_context(open_workspace(settings))
         worker = _start_worker(settings, stack, workspace)
+        _in_background(stack, give_back(), name="memory")
         web_app = make_web_app()
         port = settings.http_port if health_port is None else health_port
         server = WebServer(web_app, host=settings.http_host, port=port)
@@ -202,8 +206,7 @@ def _in_background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, na
     task = asyncio.create_task(work, name=name)
 
     async def end() -> None:
-        task.cancel()
-        await asyncio.wait({task})
+        await end_tasks([task])
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("task.failed", task=name, exc_info=error)
 

@@ -13,6 +13,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.worker import Worker as PoolWorker
 
 from bot.db.engine import Sessions
+from bot.ending import end_tasks
 from bot.errors import DatabaseUnavailable
 from bot.jobs.attempt import START_INTERVAL_S, Attempts, PutBackStrategy
 from bot.jobs.connection import QueueConnector
@@ -143,9 +144,7 @@ class Worker:
                 raise QueueLostError("a worker ended")
         finally:
             await self._end(connector, workers, runs)
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await end_tasks(beside, again_s=BEAT_S)
 
     async def _end(self, connector: QueueConnector, workers: list[PoolWorker], runs: set[asyncio.Task[None]]) -> None:
         """End the workers. What runs gets its grace, unless the queue was lost; then it is cut off and handed back."""
@@ -157,9 +156,7 @@ class Worker:
         _, late = await asyncio.wait(runs, timeout=_END_S)
         if late:  # they wait for a database that says nothing
             await connector.close_async()
-            for run in late:
-                run.cancel()
-            await asyncio.wait(late, timeout=_END_S)
+            await end_tasks(late, within_s=_END_S, again_s=_END_S / 3)
 
     async def _watch(self, connector: QueueConnector, jobs: HeldJobs) -> None:
         """Prove the queue again and again. Raises QueueLostError when it doesn't answer in time."""

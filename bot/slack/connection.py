@@ -16,6 +16,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.ending import end_tasks
 from bot.errors import InvalidSettings, ServiceUnavailable
 from bot.slack.client import ask
 from bot.slack.dispatch import dispatch, is_request
@@ -94,9 +95,7 @@ class SlackConnection:
     async def close(self) -> None:
         """Hear nothing more, let what was heard be stored and acknowledged, then disconnect."""
         self._closing = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         if self._handled:
             await asyncio.wait(self._handled, timeout=_GRACE_S)
         if self._socket is not None:

@@ -10,6 +10,7 @@ import aiohttp
 import structlog
 from aiohttp import WSMsgType
 
+from bot.ending import end_tasks
 from bot.slack.envelopes import Envelope, envelope_from
 
 log = structlog.get_logger()
@@ -81,9 +82,7 @@ class Socket:
     async def close(self) -> None:
         """End it, within two seconds whatever the other side does."""
         self._end("closed")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         try:
             async with asyncio.timeout(2 * _CLOSE_TIMEOUT_S):
                 await self._websocket.close()

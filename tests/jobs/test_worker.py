@@ -14,6 +14,7 @@ from bot.db.engine import Sessions
 from bot.errors import DatabaseUnavailable
 from bot.jobs import worker as module
 from bot.jobs.queue import POOLS
+from bot.jobs.recovery import Recovery
 from bot.jobs.worker import Worker
 from bot.repositories.work import ClaimedWork
 from tests.conftest import TEAM, Database, Server
@@ -309,6 +310,38 @@ async def test_a_silent_database_is_noticed_given_up_and_found_again(
         assert worker.beat_age_s() < 2
         await worker.stop(1)
         await working
+
+
+async def test_a_lost_cancellation_does_not_keep_the_worker_from_starting_anew(
+    sessions: Sessions, server: Server, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it happens when a pool of connections is closed while somebody waits for one."""
+    diary, overheard = Diary(), 0
+
+    async def overhear(*_: object, **__: object) -> None:
+        nonlocal overheard
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            overheard += 1
+            if overheard > 1:
+                raise
+
+    monkeypatch.setattr(Recovery, "tend", overhear)
+    worker = Worker(
+        sessions, {"answer": diary.task()}, queue_url=database.bot_url, team_id=TEAM, poll_s=0.05, patience_s=0.3
+    )
+    working = asyncio.create_task(worker.run())
+    await enqueue(sessions, "before")
+    await until(lambda: diary.ended == ["before"])
+    async with outage(server, database):
+        await until(lambda: overheard)  # then the queue was given up
+    await enqueue(sessions, "after")
+
+    await until(lambda: diary.ended == ["before", "after"])
+
+    await worker.stop(1)
+    await working
 
 
 async def test_running_work_is_cut_off_when_the_database_falls_silent(sessions: Sessions, database: Database) -> None:
