@@ -12,11 +12,11 @@ import structlog
 from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
-from bot.db.engine import Sessions
+from bot.db.engine import Session, Sessions
 from bot.errors import DatabaseUnavailable, ServiceUnavailable, Superseded
 from bot.jobs import queue
 from bot.jobs.claim import WorkClaim
-from bot.jobs.queue import Task
+from bot.jobs.queue import Task, UnsaidError
 from bot.repositories.paces import PaceRepository
 from bot.repositories.work import ClaimedWork, WorkRepository
 from bot.values import new_id
@@ -139,7 +139,9 @@ class Attempts:
             raise
         except Superseded:
             log.info("work.superseded", epoch=work.epoch)
-            return await self._settle(lambda works: works.claim(work.team_id, work.id, withdrawn=True))
+            return await self._settle(
+                lambda session: WorkRepository(session).claim(work.team_id, work.id, withdrawn=True)
+            )
         return None
 
     async def _do(self, work: ClaimedWork) -> None:
@@ -171,6 +173,8 @@ class Attempts:
             await act()
         except (PutBackError, Superseded):
             raise
+        except UnsaidError:
+            await self._end_unsaid(work)
         except ServiceUnavailable as error:
             await self._wait_for(work, error)
         except Exception as error:  # noqa: BLE001  # the edge: whatever happened, the row must learn of it
@@ -178,7 +182,7 @@ class Attempts:
 
     async def _wait_for(self, work: ClaimedWork, error: ServiceUnavailable, *, error_id: str | None = None) -> None:
         delay_s = await self._settle(
-            lambda works: works.block(
+            lambda session: WorkRepository(session).block(
                 work.team_id, work.id, work.epoch, at_least_s=error.retry_after_s or 0, error_id=error_id
             )
         )
@@ -212,23 +216,37 @@ class Attempts:
 
     async def _put_back(self, work: ClaimedWork, delay_s: float, *, is_failure: bool = False) -> None:
         if not await self._settle(
-            lambda works: works.requeue(work.team_id, work.id, work.epoch, delay_s, is_failure=is_failure)
+            lambda session: WorkRepository(session).requeue(
+                work.team_id, work.id, work.epoch, delay_s, is_failure=is_failure
+            )
         ):
             raise _superseded(work)
         raise PutBackError(delay_s)
 
     async def _finish(self, work: ClaimedWork, state: str, *, error_id: str | None = None) -> None:
         if not await self._settle(
-            lambda works: works.finish(work.team_id, work.id, work.epoch, state, error_id=error_id)
+            lambda session: WorkRepository(session).finish(work.team_id, work.id, work.epoch, state, error_id=error_id)
         ):
             raise _superseded(work)
 
-    async def _settle(self, write: Callable[[WorkRepository], Awaitable[T]]) -> T:
+    async def _end_unsaid(self, work: ClaimedWork) -> None:
+        """End work whose message is gone; another of its gesture counts from now on."""
+
+        async def write(session: Session) -> bool:
+            ended = await WorkRepository(session).finish(work.team_id, work.id, work.epoch, "stopped")
+            if ended:
+                await queue.replace_stopped(session, work.team_id, work.task, work.key)
+            return ended
+
+        if not await self._settle(write):
+            raise _superseded(work)
+
+    async def _settle(self, write: Callable[[Session], Awaitable[T]]) -> T:
         """Write how it ended, waiting for the database until the job is cut off."""
         while True:
             try:
                 async with self._sessions.tenant(self._team_id) as session:
-                    return await write(WorkRepository(session))
+                    return await write(session)
             except DatabaseUnavailable:
                 await asyncio.sleep(_SETTLE_POLL_S)
 

@@ -33,7 +33,8 @@ JOB = "work"
 class Task:
     """What to do with one kind of work.
 
-    `run` returns None when it is done, or the seconds after which it wants to go on, which counts as no attempt.
+    `run` returns None when it is done, or the seconds after which it wants to go on, which counts as no attempt. Raises
+    UnsaidError to end as if it had been withdrawn.
     `give_up` is told when every attempt failed, with the id under which the reason stands in the log; `withdraw` when
     the work was withdrawn, to take back what was shown of it.
     """
@@ -41,6 +42,10 @@ class Task:
     run: Callable[[ClaimedWork, Claim], Awaitable[float | None]]
     give_up: Callable[[ClaimedWork, str], Awaitable[None]]
     withdraw: Callable[[ClaimedWork], Awaitable[None]] | None = None
+
+
+class UnsaidError(Exception):
+    """What a task has to say can be said nowhere any more: the message it answers is gone, or its channel is."""
 
 
 class Queue:
@@ -67,13 +72,17 @@ class Queue:
 
         When another message of its gesture is there, that is done in its place.
         """
-        works = WorkRepository(session)
-        if not await works.stop(team_id, task, key):
-            return False
-        copy_id = await works.replace_stopped(team_id, task, key)
-        if copy_id is not None:
-            await defer(session, team_id, [copy_id])
-        return True
+        stopped = await WorkRepository(session).stop(team_id, task, key)
+        if stopped:
+            await replace_stopped(session, team_id, task, key)
+        return stopped
+
+
+async def replace_stopped(session: AsyncSession, team_id: str, task: str, key: str) -> None:
+    """Let another message of the gesture be done in place of work that was stopped, if there is one."""
+    copy_id = await WorkRepository(session).replace_stopped(team_id, task, key)
+    if copy_id is not None:
+        await defer(session, team_id, [copy_id])
 
 
 async def defer(session: AsyncSession, team_id: str, work_ids: Sequence[UUID]) -> None:

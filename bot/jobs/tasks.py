@@ -11,7 +11,7 @@ import structlog
 
 from bot.errors import InvalidRequest, ModelUnavailable, NotFound, Refused, UnreadableFile
 from bot.jobs.claim import WorkClaim
-from bot.jobs.queue import Task
+from bot.jobs.queue import Task, UnsaidError
 from bot.repositories.work import ClaimedWork
 from bot.services.answers import AnswerService
 from bot.services.documents import DocumentService
@@ -72,7 +72,8 @@ class Tasks:
             await self._without_model(asked, work, claim, error, left_s=self._model_wait_s - waited_s)
         except (InvalidRequest, Refused) as error:  # the others may pass: the queue tries again
             log.warning("question.refused", error=type(error).__name__, reason=str(error))
-            await _say(asked, error.user_message)
+            if not await _say(asked, error.user_message):
+                raise UnsaidError from error
 
     async def _without_model(
         self, asked: Asked, work: ClaimedWork, claim: Claim, error: ModelUnavailable, *, left_s: float
@@ -136,12 +137,14 @@ class Tasks:
         await self._backfill.run(datetime.fromisoformat(work.ids["since"]))
 
 
-async def _say(asked: Asked, message: str) -> None:
-    """Apologise. Where nothing can be posted, since the channel is archived for one, the log has to do."""
+async def _say(asked: Asked, message: str) -> bool:
+    """Apologise. Where nothing can be posted, since the channel is archived for one, the log has to do: False."""
     try:
         await asked.reply.apologise(message)
     except (InvalidRequest, Refused) as error:
         log.warning("apology.refused", error=type(error).__name__, reason=str(error))
+        return False
+    return True
 
 
 def _place(work: ClaimedWork) -> dict[str, str]:

@@ -195,13 +195,18 @@ _STOP = text("""
     RETURNING state
 """)
 
-_REPLACE_STOPPED = text("""
-    UPDATE work SET state = 'queued', run_at = now(), updated_at = now()
-     WHERE team_id = :team AND id = (
-           SELECT copy.id FROM work stopped JOIN work copy USING (team_id, task, gesture)
-            WHERE stopped.team_id = :team AND stopped.task = :task AND stopped.key = :key AND copy.state = 'copy'
-            ORDER BY copy.id LIMIT 1 FOR UPDATE OF copy)
-    RETURNING id
+_REPLACE_STOPPED = text(f"""
+    WITH copied AS (
+        SELECT copy.id FROM work stopped JOIN work copy USING (team_id, task, gesture)
+         WHERE stopped.team_id = :team AND stopped.task = :task AND stopped.key = :key AND copy.state = 'copy'
+         ORDER BY copy.id LIMIT 1 FOR UPDATE OF copy
+    )
+    UPDATE work w SET state = 'queued', run_at = now(), updated_at = now(),
+           priority = least(0, (SELECT min(priority) FROM work o WHERE o.team_id = w.team_id AND o.lock = w.lock
+                                                                   AND o.{UNFINISHED}))
+      FROM copied
+     WHERE w.team_id = :team AND w.id = copied.id
+    RETURNING w.id
 """)
 
 _CLAIM = text("""

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from bot.db.engine import Session
 from bot.errors import DatabaseUnavailable
 from bot.jobs.attempt import Attempts
 from bot.jobs.recovery import Recovery
@@ -65,9 +66,9 @@ def _patience() -> None:
     async def drop(attempts: Attempts, work: ClaimedWork, error: Exception, **_: object) -> None:
         return None
 
-    async def settle(attempts: Attempts, write: Callable[[WorkRepository], Coroutine[Any, Any, Any]]) -> Any:
+    async def settle(attempts: Attempts, write: Callable[[Session], Coroutine[Any, Any, Any]]) -> Any:
         async with attempts._sessions.tenant(attempts._team_id) as session:
-            return await write(WorkRepository(session))
+            return await write(session)
 
     _replace(Attempts, "run", run)
     _replace(Attempts, "_wait_for", drop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,10 +15,10 @@ from bot.db.engine import Sessions
 from bot.errors import ServiceUnavailable, Superseded
 from bot.jobs import attempt
 from bot.jobs.attempt import Attempts
-from bot.jobs.queue import MAX_ATTEMPTS
+from bot.jobs.queue import MAX_ATTEMPTS, Queue, UnsaidError
 from bot.repositories.work import ClaimedWork, WorkRepository
 from tests.conftest import TEAM, Database, Server
-from tests.jobs.acts import Diary, change, enqueue, jobs, outage, settled, states, until, worker_on, works
+from tests.jobs.acts import Diary, change, enqueue, errand, jobs, outage, settled, states, until, worker_on, works
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -459,3 +460,20 @@ async def test_in_a_busy_channel_a_newcomer_comes_before_the_rest_of_a_flood(
         await until(lambda: "newcomer" in diary.ended, timeout_s=5)
 
     assert len(diary.ended) <= 6
+
+
+async def test_when_nothing_can_be_said_to_a_message_its_copy_counts(sessions: Sessions, database: Database) -> None:
+    diary = Diary()
+
+    async def find_no_place(work: ClaimedWork) -> None:
+        if work.key == "a":
+            raise UnsaidError
+
+    async with sessions.tenant(TEAM) as session:
+        for key in ("a", "b"):
+            await Queue().enqueue(session, replace(errand(key), gesture="C1:abc"))
+    async with worker_on(sessions, database.bot_url, answer=diary.task(find_no_place)):
+        await until(lambda: diary.ended == ["b"])
+        assert await settled(sessions) == {"a": "stopped", "b": "done"}
+
+    assert diary.given_up == []

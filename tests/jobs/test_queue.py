@@ -109,6 +109,20 @@ async def test_no_copy_counts_when_the_question_was_answered(sessions: Sessions)
     assert (await works(sessions))["2.0"]["state"] == "copy"
 
 
+async def test_a_copy_that_counts_overtakes_nobody_in_its_thread(sessions: Sessions) -> None:
+    await enqueue(sessions, "a", "b", "c", asker="U1")
+    await enqueue(sessions, "early", thread="C1:1.0", asker="U1")
+    for key in ("1.0", "2.0"):
+        async with sessions.tenant(TEAM) as session:
+            await Queue().enqueue(session, replace(errand(key, thread="C1:1.0", asker="U2"), gesture="C1:abc"))
+
+    async with sessions.tenant(TEAM) as session:
+        await Queue().withdraw(session, TEAM, "answer", "1.0")
+
+    priorities = {job["key"]: job["priority"] for job in await jobs(sessions)}
+    assert priorities["2.0"] == priorities["early"] == -3
+
+
 async def test_of_a_copy_and_a_deletion_that_come_at_once_one_sees_the_other(sessions: Sessions) -> None:
     queue = Queue()
 

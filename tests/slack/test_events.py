@@ -64,19 +64,25 @@ async def test_a_resend_with_a_ts_of_its_own_is_the_same_question(
     assert len(answers(slack, question)) + len(answers(slack, phantom)) == 1
 
 
-async def test_of_two_resends_the_one_that_stays_is_answered_unless_the_other_was_already(
-    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
+@pytest.mark.parametrize("heard_first", ["nothing", "the question", "the question and its deletion"])
+async def test_of_two_resends_the_one_that_stays_is_answered(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions, heard_first: str
 ) -> None:
-    async with slack.holding() as held:
+    async with slack.holding() as asked:
         question = await slack.mention("Ada", "general", QUESTION)
+    async with slack.holding() as resent:
         phantom = await slack.phantom(question)
+    async with slack.holding() as deleted:
         await slack.delete(question)
+    heard = {"nothing": [], "the question": asked, "the question and its deletion": [*asked, *deleted]}[heard_first]
 
     async with start_bot():
-        await slack.deliver(*held)
+        await slack.deliver(*heard)
+        await settled(slack, sessions)
+        await slack.deliver(*(told for told in (*resent, *asked, *deleted) if told not in heard))
         await settled(slack, sessions)
 
-    assert len(answers(slack, question)) + len(answers(slack, phantom)) == 1
+    assert len(answers(slack, phantom)) == 1
 
 
 async def test_a_question_sent_again_after_a_restart_and_a_week_is_answered_once(
