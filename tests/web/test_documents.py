@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -139,7 +138,7 @@ async def test_a_deleted_document_is_gone(api: Api) -> None:
     assert found.body["passages"] == []
 
 
-@pytest.mark.parametrize("document_id", ["x", "1", "%00", str(uuid4())])
+@pytest.mark.parametrize("document_id", ["x", "1", "%00", "0198d2f0-0000-7000-8000-000000000000"])
 async def test_an_unknown_document_is_not_found(api: Api, document_id: str) -> None:
     reply = await api.call("GET", f"/v1/documents/{document_id}", await api.key())
 
