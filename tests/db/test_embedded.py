@@ -113,7 +113,7 @@ async def test_a_watched_server_comes_back_by_itself(start: Start, home: Path) -
 
 
 async def test_a_watch_that_cannot_bring_the_server_back_keeps_trying(start: Start, home: Path) -> None:
-    server = start(timeout_s=3)
+    server = start(timeout_s=8)
     settings = home / "data" / "postgresql.conf"
     working = settings.read_text()
     watch = asyncio.create_task(server.watch(interval_s=0.05))
