@@ -37,7 +37,7 @@ class Size:
 SIZES = {
     Scale.QUICK: Size(("posted, not yet stored", "chunks inserted, not committed"), 2, 3, 45),
     Scale.FULL: Size(tuple(POINTS), 20, 3, 90),
-    Scale.SELFTEST: Size(("after the commit", "posted, not yet stored"), 2, 3, 30),
+    Scale.SELFTEST: Size(("after the inbox row, before the commit", "posted, not yet stored"), 2, 3, 30),
 }
 
 
