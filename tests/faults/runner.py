@@ -18,8 +18,10 @@ from types import ModuleType
 from tests.faults.report import Figure, Result, Scale
 
 SOAK = 20
-ALONE = frozenset({1, 16, SOAK})
+ALONE = frozenset({16, SOAK})
 """Tests whose figures are times of the bot's on two busy cores: nothing else may use the processor meanwhile."""
+
+ALONE_WHEN_FULL = ALONE | {1}
 
 _ROOT = Path(__file__).parents[2]
 _STDERR_LINES = 20
@@ -71,14 +73,18 @@ def run_apart(trials: Sequence[Trial], *, at_once: int) -> Iterator[tuple[Trial,
 
     Those that must be alone come last, one after the other.
     """
-    shared = [trial for trial in trials if trial.number not in ALONE]
+    shared = [trial for trial in trials if not _is_alone(trial)]
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         running = {pool.submit(_run_child, trial): trial for trial in shared}
         for done in as_completed(running):
             yield running[done], done.result()
     for trial in trials:
-        if trial.number in ALONE:
+        if _is_alone(trial):
             yield trial, _run_child(trial)
+
+
+def _is_alone(trial: Trial) -> bool:
+    return trial.number in (ALONE_WHEN_FULL if trial.scale is Scale.FULL else ALONE)
 
 
 def _run_child(trial: Trial) -> Result:
