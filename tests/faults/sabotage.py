@@ -114,6 +114,17 @@ def _copies() -> None:
     _replace(WorkRepository, "replace_stopped", none)
 
 
+def _forgetting() -> None:
+    """Let every piece of work leave a few mebibytes behind."""
+    run, left = Attempts.run, []
+
+    async def hoard(attempts: Attempts, work_id: UUID) -> None:
+        left.append(b"x" * 2**22)
+        await run(attempts, work_id)
+
+    _replace(Attempts, "run", hoard)
+
+
 async def _quietly(write: Coroutine[Any, Any, None]) -> None:
     with contextlib.suppress(DatabaseUnavailable):
         await write
@@ -128,6 +139,7 @@ MECHANISMS: dict[str, Callable[[], None]] = {
     "work_key": _work_key,
     "tombstones": _tombstones,
     "copies": _copies,
+    "forgetting": _forgetting,
     **sabotage_edges.MECHANISMS,
 }
 """What is switched off, by name: each replaces functions of the bot in this process."""

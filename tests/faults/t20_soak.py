@@ -1,7 +1,7 @@
 """Hours of it: a fault a minute, a planned restart every ten, and the memory of those who live through it all.
 
 Two processes listen and two work. Of each pair one is killed, frozen and restarted; the other meets only what the
-database and the network do, and must not grow.
+database and the network do, and must not grow. The model pauses half-way, so that some answers are always being written.
 """
 
 from __future__ import annotations
@@ -15,20 +15,36 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tests.faults.checker import history_of, judge
-from tests.faults.load import Crowd
+from tests.faults.held import write_slowly
+from tests.faults.load import TRUE_WORDS, Crowd
 from tests.faults.processes import BotProcess, Exit
 from tests.faults.report import Figure, Result, Scale, result_of
-from tests.faults.world import STALL_S, World, open_world
+from tests.faults.world import STALL_S, World, open_world, written_by_openai
 
 NUMBER, TITLE = 20, "soak"
-SABOTAGES = {"work_key": "duplicated"}
+SABOTAGES = {"forgetting": "growth_mib"}
 
-GROWTH_MIB, DRAIN_S, DESCRIPTORS = 1.0, 20.0, 5.0
+DRAIN_S, DESCRIPTORS = 20.0, 5.0
 _SAMPLE_S = 5.0
 _WARM_UP = 0.2
 """The first part of the time isn't counted: pools fill, code is loaded."""
-_MINUTE_S = {Scale.QUICK: 20.0, Scale.FULL: 60.0, Scale.SELFTEST: 20.0}
-"""How long a minute is: a short soak has as many faults for its length. Growth is judged at full length alone."""
+_PAUSE_S = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """A fault per `minute_s`, of which every so many is a redeployment, and so many questions per second.
+
+    Memory may grow by `growth_mib` in ten minutes: a short soak hasn't the time to tell, and sees a gross leak alone.
+    """
+
+    minute_s: float
+    redeploy_every: int
+    per_second: float
+    growth_mib: float | None
+
+
+PACES = {Scale.QUICK: Pace(20, 10, 1.5, None), Scale.FULL: Pace(60, 10, 1.5, 1), Scale.SELFTEST: Pace(20, 2, 6, 200)}
 
 Fault = Callable[[], Awaitable[None]]
 
@@ -127,20 +143,21 @@ class Fleet:
 
 
 async def run(scale: Scale, seed: int, *, sabotage: str | None = None, hours: float = 2.0) -> Result:
-    minute_s = _MINUTE_S[scale]
-    minutes = max(3, round(hours * 3600 / minute_s))
+    pace = PACES[scale]
+    minutes = max(3, round(hours * 3600 / pace.minute_s))
     async with open_world("t20", sabotage=sabotage) as world:
         world.slack.workspace.deliveries.retry_delays_s = (0.0, 10.0, 30.0, 60.0)
-        settings = {"worker_stall_s": STALL_S}
+        write_slowly(world.openai, TRUE_WORDS, pause_s=_PAUSE_S)
+        settings = {"worker_stall_s": STALL_S} | written_by_openai(world)
         listener, (worker, killed) = await world.start_fleet(workers=2, settings=settings)
         other = await world.start("run", "--no-worker", name="intake-1", keep_up=True, settings=settings)
         fleet = Fleet(world, [listener, worker], [other, killed])
         crowd = Crowd(world.slack, channels=60, threads_each=4, seed=seed)
         await crowd.share_handbook()
-        ends = time.monotonic() + minutes * minute_s
-        asking = asyncio.create_task(_ask_until(crowd, ends))
+        ends = time.monotonic() + minutes * pace.minute_s
+        asking = asyncio.create_task(_ask_until(crowd, ends, pace.per_second))
         sampling = asyncio.create_task(_sample_until(fleet.steady, ends))
-        done, deepest = await _harm(fleet, random.Random(seed), ends, minute_s)
+        done, deepest = await _harm(fleet, random.Random(seed), ends, pace)
         await asking
         samples = await sampling
         await crowd.answered(timeout_s=180)
@@ -148,7 +165,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None, hours: fl
         verdict = judge(history_of(world.slack, crowd.asked))
         memory = max(s.growth(s.rss_mib, per_s=600) for s in samples)
         descriptors = max(s.growth(s.descriptors, per_s=ends - samples[0].at[0]) for s in samples)
-        limits = (GROWTH_MIB, DESCRIPTORS) if scale is Scale.FULL else (None, None)
+        most = DESCRIPTORS if scale is Scale.FULL else None
         return result_of(
             NUMBER,
             f"{TITLE}, {hours:g} h",
@@ -156,18 +173,18 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None, hours: fl
             seed,
             verdict,
             Figure("faults", "faults", len(done), note=", ".join(f"{done.count(n)} {n}" for n in sorted(set(done)))),
-            Figure("growth_mib", "memory per 10 min, worst of those that lived", memory, "MiB", limits[0]),
+            Figure("growth_mib", "memory per 10 min, worst of those that lived", memory, "MiB", pace.growth_mib),
             Figure("rss_mib", "memory at the end, the largest of them", max(s.rss_mib[-1] for s in samples), "MiB"),
-            Figure("descriptors", "open files grown in all", descriptors, "", limits[1]),
+            Figure("descriptors", "open files grown in all", descriptors, "", most),
             Figure("drain_s", "SIGTERM → ended, worst", max((e.seconds for e in fleet.exits), default=0), "s", DRAIN_S),
             Figure("forced", "ends by force", sum(e.code == -9 for e in fleet.exits), at_most=0, of=len(fleet.exits)),
             Figure("queued", "most work waiting at a time", deepest),
         )
 
 
-async def _ask_until(crowd: Crowd, ends: float) -> None:
+async def _ask_until(crowd: Crowd, ends: float, per_second: float) -> None:
     while time.monotonic() < ends:
-        await crowd.ask(10, per_second=1.5)
+        await crowd.ask(10, per_second=per_second)
 
 
 async def _sample_until(processes: list[BotProcess], ends: float) -> list[Samples]:
@@ -179,14 +196,15 @@ async def _sample_until(processes: list[BotProcess], ends: float) -> list[Sample
     return samples
 
 
-async def _harm(fleet: Fleet, chance: random.Random, ends: float, minute_s: float) -> tuple[list[str], int]:
-    """Do a fault a minute, and a redeployment every ten; return their names, and how deep the queue got."""
+async def _harm(fleet: Fleet, chance: random.Random, ends: float, pace: Pace) -> tuple[list[str], int]:
+    """Do a fault a minute, some of them redeployments; return their names, and how deep the queue got."""
     done: list[str] = []
     deepest = 0
     began = time.monotonic()
-    while began + (len(done) + 1) * minute_s < ends:
-        await asyncio.sleep(max(0.0, began + len(done) * minute_s - time.monotonic()))
-        fault = fleet.redeploy if len(done) % 10 == 9 else chance.choice(fleet.faults)
+    while began + (len(done) + 1) * pace.minute_s < ends:
+        await asyncio.sleep(max(0.0, began + len(done) * pace.minute_s - time.monotonic()))
+        is_planned = len(done) % pace.redeploy_every == pace.redeploy_every - 1
+        fault = fleet.redeploy if is_planned else chance.choice(fleet.faults)
         await fault()
         done.append(fault.__name__)
         statement = "SELECT count(*) FROM work WHERE state IN ('queued', 'running')"
