@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from bot.db import migrate
-from bot.db.engine import Sessions
+from bot.db.engine import Sessions, build_engine
 from bot.db.models import EXEMPT_TABLES, Base
 from tests.conftest import OTHER_TEAM, TEAM, Database
 from tests.db.conftest import ask, rows
+from tests.db.furnished import furnish
+from tests.repositories.builders import audience
 
 OURS = """
     SELECT c.relname, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -48,6 +52,32 @@ async def test_what_came_down_goes_up_again(empty_database: Database) -> None:
     found = await migrate.status(empty_database.owner_url)
     assert found.current == found.head
     assert found.pending == []
+
+
+async def test_rows_of_the_release_before_come_behind_the_audience(empty_database: Database) -> None:
+    await migrate.upgrade(empty_database.owner_url, empty_database.bot_url, "0003")
+    there = {name for name, _ in await rows(empty_database.owner_url, OURS)}
+    engine = build_engine(empty_database.bot_url, pool_size=1)
+    async with AsyncSession(engine) as session, session.begin():
+        await session.execute(text("SELECT set_config('app.team', :t, true)"), {"t": TEAM})
+        stored = {channel: await furnish(session, channel_id=channel, only=there) for channel in ("C1", "C2")}
+
+    async def seen(scope: AbstractAsyncContextManager[AsyncSession]) -> set[Any]:
+        async with scope as session:
+            return set(await session.scalars(text("SELECT document_id FROM document_chunks")))
+
+    sessions, ids = Sessions(engine), {channel: kept["documents"]["id"] for channel, kept in stored.items()}
+    assert await seen(sessions.reading(audience("C1"))) == set(ids.values()), "revision 0003 knows of no audience"
+    await migrate.upgrade(empty_database.owner_url, empty_database.bot_url)
+    assert await seen(sessions.reading(audience("C1"))) == {ids["C1"]}
+    assert await seen(sessions.tenant(TEAM)) == set(ids.values())
+
+    await migrate.downgrade(empty_database.owner_url, "0003")
+
+    assert await seen(sessions.tenant(TEAM)) == set(ids.values())
+    policies = "SELECT DISTINCT polname FROM pg_policy"
+    assert await rows(empty_database.owner_url, policies) == [("team",)]
+    await engine.dispose()
 
 
 def test_models_and_migrations_say_the_same(database: Database) -> None:
@@ -109,7 +139,8 @@ async def test_every_table_with_a_team_stands_behind_the_wall(database: Database
         f"""
         SELECT o.relname, c.relrowsecurity AND c.relforcerowsecurity,
                pg_get_expr(p.polqual, o.oid), pg_get_expr(p.polwithcheck, o.oid), p.polcmd, p.polpermissive
-        FROM ({OURS}) o JOIN pg_class c ON c.oid = o.oid LEFT JOIN pg_policy p ON p.polrelid = o.oid
+        FROM ({OURS}) o JOIN pg_class c ON c.oid = o.oid
+        LEFT JOIN pg_policy p ON p.polrelid = o.oid AND p.polname = 'team'
         WHERE EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = o.oid AND a.attname = 'team_id')
         """,
     )
@@ -119,6 +150,34 @@ async def test_every_table_with_a_team_stands_behind_the_wall(database: Database
         assert forced, name
         assert "current_setting('app.team'::text, true)" in using, name
         assert (check, command, permissive) == (using, b"*", True), name
+
+
+TEXT_COLUMNS = {"document_id", "filename", "content", "title", "summary", "comment", "body"}
+"""What says that a row carries words of a document or of people, or leads to one that does."""
+
+
+async def test_every_table_says_what_an_audience_sees_of_it(database: Database) -> None:
+    found = await rows(
+        database.owner_url,
+        """
+        SELECT p.polrelid::regclass::text, p.polname, p.polcmd, p.polpermissive,
+               coalesce(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+        FROM pg_policy p WHERE p.polname <> 'team'
+        """,
+    )
+
+    commands: dict[str, set[bytes]] = {}
+    for name, policy, command, permissive, expression in found:
+        commands.setdefault(name, set()).add(command)
+        assert not permissive, (name, policy)
+        assert "current_setting('app.scope'::text, true)" in expression, (name, policy)
+    tables = {name: table for name, table in Base.metadata.tables.items() if name not in EXEMPT_TABLES}
+    assert set(commands) == set(tables), "say it by show_readers, open_to_readers or close_to_readers"
+    for name, table in tables.items():
+        writes = {b"a", b"w", b"d"}
+        assert commands[name] in ({b"*"}, writes, writes | {b"r"}), name
+        if name == "documents" or TEXT_COLUMNS & set(table.columns.keys()):
+            assert commands[name] & {b"*", b"r"}, f"{name} carries text, and any audience sees all of it"
 
 
 async def test_the_bots_role_owns_nothing_and_may_do_what_it_needs(database: Database) -> None:

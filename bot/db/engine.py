@@ -1,12 +1,12 @@
-"""The engine, its pool, and the one way to a session: a transaction under a tenant's scope."""
+"""The engine, its pool, and the two ways to a session: a transaction for the bot's own work, or for an audience's eyes."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import event, text
+from sqlalchemy import TextClause, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidRequestError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from bot.db.guard import PING_TIMEOUT_S, guard, server_settings
 from bot.db.types import register_codecs
 from bot.errors import DatabaseUnavailable, InvalidSettings
+from bot.values import Audience
 
 _VECTOR_SCHEMA = """
     SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
@@ -78,26 +79,50 @@ async def _prepare(connection: Any) -> None:
     await connection.execute(_REACH_SCHEMAS, schema)
 
 
+_AS_THE_BOT = text("SELECT set_config('app.team', :team, true), set_config('app.scope', 'workspace', true)")
+
+_AS_AN_AUDIENCE = text("""
+    SELECT set_config('app.team', :team, true), set_config('app.scope', 'audience', true),
+           set_config('app.channels', CAST(CAST(:channels AS text[]) AS text), true),
+           set_config('transaction_read_only', 'on', true)
+""")
+"""What the policies look at (bot/db/protection.py), until the transaction ends. PostgreSQL itself quotes the channels."""
+
 Session = AsyncSession
-"""What `Sessions.tenant` hands out, by a name of ours: who only passes it on needs to know no more of it."""
+"""What `Sessions` hands out, by a name of ours: who only passes it on needs to know no more of it."""
 
 
 class Sessions:
-    """Hands out sessions; `tenant` is the unit of work, and nothing else opens one."""
+    """Hands out sessions; `tenant` and `reading` are the units of work, and nothing else opens one.
+
+    Both raise DatabaseUnavailable when PostgreSQL can't be reached or goes away; nothing is stored then, unless it
+    went away during the commit itself.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._make = async_sessionmaker(engine, expire_on_commit=False)
 
     @asynccontextmanager
     async def tenant(self, team_id: str) -> AsyncIterator[AsyncSession]:
-        """Open a transaction that sees this workspace's rows alone; commit at the end, roll back on error.
+        """Open a transaction of the bot's own, in which it sees and writes all of this workspace, and nothing else.
 
-        Raises DatabaseUnavailable when PostgreSQL can't be reached or goes away; nothing is stored then,
-        unless it went away during the commit itself.
+        Commits at the end, rolls back on error.
         """
+        async with self._transaction(_AS_THE_BOT, {"team": team_id}) as session:
+            yield session
+
+    @asynccontextmanager
+    async def reading(self, audience: Audience) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that sees what this audience may read, whatever is asked in it, and can't write."""
+        scope = {"team": audience.team_id, "channels": sorted(audience.channel_ids)}
+        async with self._transaction(_AS_AN_AUDIENCE, scope) as session:
+            yield session
+
+    @asynccontextmanager
+    async def _transaction(self, scope: TextClause, values: Mapping[str, Any]) -> AsyncIterator[AsyncSession]:
         try:
             async with self._make.begin() as session:
-                await self._enter(session, team_id)
+                await self._enter(session, scope, values)
                 yield session
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             raise DatabaseUnavailable(f"database: {type(error).__name__}") from error
@@ -108,9 +133,9 @@ class Sessions:
             raise
 
     @staticmethod
-    async def _enter(session: AsyncSession, team_id: str) -> None:
+    async def _enter(session: AsyncSession, scope: TextClause, values: Mapping[str, Any]) -> None:
         try:
-            await session.execute(text("SELECT set_config('app.team', :team, true)"), {"team": team_id})
+            await session.execute(scope, values)
         except (OSError, InvalidRequestError) as error:  # nobody listens, or new connections die at once as well;
             # inside the block an OSError would be the caller's own
             raise DatabaseUnavailable(f"database: {type(error).__name__}") from error

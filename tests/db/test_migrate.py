@@ -9,13 +9,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from bot.db import migrate
+from bot.db.engine import Sessions, build_engine
 from bot.errors import DatabaseUnavailable, InvalidSettings
-from tests.conftest import Database, execute
+from tests.conftest import TEAM, Database, execute
 from tests.db.conftest import REPOSITORY, ask, rows
 
 MIGRATE = "import asyncio, sys; from bot.db import migrate; asyncio.run(migrate.upgrade(*sys.argv[1:]))"
@@ -68,6 +69,29 @@ async def test_a_migration_that_fails_half_way_leaves_nothing(empty_database: Da
     tables = await rows(empty_database.owner_url, "SELECT relname FROM pg_stat_user_tables")
     assert tables == [("tombstones",)]
     assert (await migrate.status(empty_database.owner_url)).current is None
+
+
+async def test_tables_that_are_in_use_in_another_order_are_waited_for(empty_database: Database) -> None:
+    await migrate.upgrade(empty_database.owner_url, empty_database.bot_url, "0003")
+    engine = build_engine(empty_database.bot_url, pool_size=1)
+
+    async with Sessions(engine).tenant(TEAM) as session:  # the other way round than the migration
+        await session.execute(text("LOCK TABLE memories IN ROW EXCLUSIVE MODE"))
+        migrating = asyncio.create_task(migrate.upgrade(empty_database.owner_url, empty_database.bot_url, "0004"))
+        async with asyncio.timeout(20):
+            while not await ask(empty_database.owner_url, WAITS_FOR_MEMORIES):
+                await asyncio.sleep(0.02)
+        await session.execute(text("INSERT INTO workspaces (team_id) VALUES (:t)"), {"t": TEAM})
+        await session.execute(text("SELECT count(*) FROM document_shares"))  # the first that the migration took
+    await migrating
+
+    assert (await migrate.status(empty_database.owner_url)).current == "0004"
+    await engine.dispose()
+
+
+WAITS_FOR_MEMORIES = """
+    SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'memories'::regclass AND NOT granted)
+"""
 
 
 async def test_a_migrated_database_needs_no_owner_to_start(database: Database) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import make_url, select
+from sqlalchemy import make_url, select, text
 
 from bot.db import migrate
 from bot.db.embedded import EmbeddedServer
@@ -19,8 +19,11 @@ from bot.db.engine import Sessions, build_engine
 from bot.db.models import ChunkEmbedding
 from bot.db.requirements import require_version, scram_verifier
 from bot.errors import InvalidSettings
+from bot.repositories.passages import PassageRepository
+from bot.values import ModelId
 from tests.conftest import TEAM, Database, Server, execute
 from tests.db.conftest import add_chunk, ask, rows
+from tests.repositories.builders import audience, store_texts, unit
 
 _numbers = itertools.count()
 
@@ -92,6 +95,37 @@ async def test_one_role_for_both_is_still_held_by_the_wall(plain_owner: Database
     await engine.dispose()
     assert await ask(plain_owner.owner_url, "SELECT count(*) FROM chunk_embeddings") == 0
     assert await ask(empty_database.owner_url, "SELECT count(*) FROM chunk_embeddings") == 1
+
+
+async def test_without_any_privilege_migrations_run_and_the_walls_stand(
+    plain_owner: Database, empty_database: Database
+) -> None:
+    owner, bot = (make_url(url).username for url in (plain_owner.owner_url, plain_owner.bot_url))
+    await execute(
+        empty_database.owner_url,
+        "CREATE EXTENSION vector",
+        f"CREATE ROLE {bot} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'it''s a secret'",
+    )
+
+    await migrate.upgrade(plain_owner.owner_url, plain_owner.bot_url)
+
+    privileged = "SELECT rolname FROM pg_roles WHERE rolname = ANY('{%s,%s}') AND (rolsuper OR rolbypassrls)"
+    assert await rows(empty_database.owner_url, privileged % (owner, bot)) == []
+    extension = "SELECT pg_get_userbyid(extowner) FROM pg_extension WHERE extname = 'vector'"
+    assert await ask(empty_database.owner_url, extension) != owner
+    engine = build_engine(plain_owner.bot_url, pool_size=1)
+    sessions = Sessions(engine)
+    async with sessions.tenant(TEAM) as session:
+        stored = {channel: await store_texts(session, [f"said in {channel}"], channel_id=channel) for channel in "AB"}
+    async with sessions.reading(audience("A")) as session:
+        assert (await session.scalars(text("SELECT id FROM documents"))).all() == [stored["A"]]
+        found = await PassageRepository(session).search(
+            TEAM, query_terms={1: 1}, vector=unit(1), model_id=ModelId(1), audience=audience("A", "B"), floor=0, limit=9
+        )
+    assert [passage.text for passage in found.nearest] == ["said in A"]
+    await engine.dispose()
+    assert await ask(plain_owner.owner_url, "SELECT count(*) FROM documents") == 0, "FORCE holds for the owner too"
+    await migrate.downgrade(plain_owner.owner_url)
 
 
 async def test_an_owner_who_may_not_make_tables_is_told_so(plain_owner: Database, empty_database: Database) -> None:
