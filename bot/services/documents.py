@@ -114,7 +114,7 @@ class DocumentService:
         self, audience: Audience, *, status: DocumentStatus | None = None, after: UUID | None = None, limit: int = 10
     ) -> DocumentPage:
         """Return the documents that may be seen here, newest first."""
-        async with self._sessions.tenant(audience.team_id) as session:
+        async with self._sessions.reading(audience) as session:
             rows = await DocumentRepository(session).list_recent(
                 audience.team_id, audience=audience, status=status, after=after, limit=limit + 1
             )
@@ -123,41 +123,39 @@ class DocumentService:
 
     async def get(self, audience: Audience, document_id: UUID) -> DocumentView:
         """Return one document. Raises NotFound when it isn't there for this audience."""
-        async with self._sessions.tenant(audience.team_id) as session:
-            return _view(await self._visible(DocumentRepository(session), audience, document_id))
+        return _view(await self._visible(audience, document_id))
 
     async def delete(self, audience: Audience, document_id: UUID, *, user_id: UUID, is_admin: bool) -> str:
         """Delete a document everywhere, for its uploader or an admin; return its filename.
 
         Raises NotFound when the asker can't see it, Forbidden when it is another's.
         """
+        document = await self._visible(audience, document_id)
+        if not is_admin and document.uploader_id != user_id:
+            message = "Only the person who shared a document, or an admin, can delete it."
+            raise Forbidden("not the uploader", user_message=message)
         async with self._sessions.tenant(audience.team_id) as session:
-            documents = DocumentRepository(session)
-            document = await self._visible(documents, audience, document_id)
-            if not is_admin and document.uploader_id != user_id:
-                message = "Only the person who shared a document, or an admin, can delete it."
-                raise Forbidden("not the uploader", user_message=message)
-            await documents.delete(audience.team_id, document_id)
+            await DocumentRepository(session).delete(audience.team_id, document_id)
         log.info("document.deleted", document_id=str(document_id))
         return document.filename
 
     async def retry(self, audience: Audience, document_id: UUID) -> str:
         """Read a document in error once more, later; return its filename."""
+        document = await self._visible(audience, document_id)
+        if document.status == DocumentStatus.READY:
+            raise InvalidRequest("ready", user_message=f"{document.filename} is read already.")
+        share = next((s for s in document.shares if s.file_id and s.channel_id in audience.channel_ids), None)
+        if share is None:
+            message = f"I don't keep files: please upload {document.filename} again."
+            raise InvalidRequest("no Slack file", user_message=message)
+        errand = reread_errand(
+            audience.team_id,
+            share.file_id or "",
+            channel_id=share.channel_id,
+            message_ts=share.message_ts or "",
+            thread_ts=share.thread_ts or "",
+        )
         async with self._sessions.tenant(audience.team_id) as session:
-            document = await self._visible(DocumentRepository(session), audience, document_id)
-            if document.status == DocumentStatus.READY:
-                raise InvalidRequest("ready", user_message=f"{document.filename} is read already.")
-            share = next((s for s in document.shares if s.file_id and s.channel_id in audience.channel_ids), None)
-            if share is None:
-                message = f"I don't keep files: please upload {document.filename} again."
-                raise InvalidRequest("no Slack file", user_message=message)
-            errand = reread_errand(
-                audience.team_id,
-                share.file_id or "",
-                channel_id=share.channel_id,
-                message_ts=share.message_ts or "",
-                thread_ts=share.thread_ts or "",
-            )
             await self._enqueue(session, errand)
         return document.filename
 
@@ -187,8 +185,9 @@ class DocumentService:
             raise NotFound(slack_user_id)
         return user
 
-    async def _visible(self, documents: DocumentRepository, audience: Audience, document_id: UUID) -> Document:
-        document = await documents.get_for(audience.team_id, document_id, audience)
+    async def _visible(self, audience: Audience, document_id: UUID) -> Document:
+        async with self._sessions.reading(audience) as session:
+            document = await DocumentRepository(session).get_for(audience.team_id, document_id, audience)
         if document is None:
             raise NotFound(str(document_id), user_message="I don't know that document, or you can't see it here.")
         return document

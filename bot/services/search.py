@@ -56,7 +56,7 @@ class SearchService:
         """
         if vector is None and not by_words:
             vector = await self.embed(text)
-        async with self._sessions.tenant(audience.team_id) as session:
+        async with self._sessions.reading(audience) as session:
             if model_id is None:
                 model_id = await ChannelRepository(session).get_embedding_model(audience.team_id)
             if model_id is None:
