@@ -10,12 +10,12 @@ from importlib import resources
 
 from rich.console import Console
 
-from benchmarks import ingest, memory, process, search, server, turn
+from benchmarks import ingest, memory, process, search, server, turn, walls
 from benchmarks.place import open_place
 from benchmarks.result import PAGE, Measure, last_line, page, table
 from bot.log import configure
 
-PARTS = ("server", "ingest", "memory", "search", "turn", "process")
+PARTS = ("server", "ingest", "memory", "search", "walls", "turn", "process")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,9 +50,21 @@ async def _part(name: str, *, quick: bool) -> list[Measure]:
     if name == "search":
         async with open_place() as place:
             return await search.measure(place, chunks=4_000 if quick else search.CHUNKS)
+    if name == "walls":
+        return await _walls(quick=quick)
     if name == "turn":
         return await turn.measure(questions=5 if quick else 10)
     return await process.measure(questions=5 if quick else 12, pdf=_small_pdf() if quick else None)
+
+
+async def _walls(*, quick: bool) -> list[Measure]:
+    """Measure each shape of documents on a place of its own; the quick form one shape, and few chunks."""
+    chunks, visible = (4_000, walls.VISIBLE[:1]) if quick else (walls.CHUNKS, walls.VISIBLE)
+    measures = []
+    for shape in walls.SHAPES[:1] if quick else walls.SHAPES:
+        async with open_place() as place:
+            measures += await walls.measure(place, shape, chunks=chunks, visible=visible)
+    return measures
 
 
 def _small_pdf() -> tuple[str, bytes]:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from benchmarks import __main__ as command
-from benchmarks import ingest, memory, rows, search, server
+from benchmarks import ingest, memory, rows, search, server, walls
 from benchmarks.pdf import pdf_of
 from benchmarks.place import Place
 from benchmarks.result import Measure, last_line, page
@@ -37,6 +37,15 @@ async def test_search_finds_what_brute_force_finds(place: Place) -> None:
 
     assert measures["search_recall"].value == measures["search_many_recall"].value == 1
     assert measures["cosine_plan"].holds
+
+
+async def test_a_search_behind_the_walls_is_set_beside_one_without(place: Place) -> None:
+    shape = walls.Shape("small_", "documents of 10 chunks", 10)
+
+    measures = await walls.measure(place, shape, chunks=300, visible=(50, 100), queries=3)
+
+    assert [measure.name for measure in measures] == ["walls_small_50", "walls_small_100"]
+    assert all(measure.value > 0 and measure.at_most == 1.5 for measure in measures)
 
 
 async def test_two_thousand_pages_take_little_more_memory_than_twenty(place: Place) -> None:

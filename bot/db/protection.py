@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from alembic import op
+from sqlalchemy import text
 
 EVERYTHING = "SELECT, INSERT, UPDATE, DELETE"
 APPEND_ONLY = "SELECT, INSERT"
@@ -95,6 +96,17 @@ def grant(table: str, rights: str) -> None:
     role = op.get_context().config.attributes["bot_role"]  # type: ignore[union-attr]  # there when a command runs
     quoted = op.get_bind().dialect.identifier_preparer.quote(role)
     op.execute(f"GRANT {rights} ON {table} TO {quoted}")
+
+
+def grant_function(signature: str) -> None:
+    """Let the bot's role call a function, also where functions aren't everybody's."""
+    role = op.get_context().config.attributes["bot_role"]  # type: ignore[union-attr]  # there when a command runs
+    op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {op.get_bind().dialect.identifier_preparer.quote(role)}")
+
+
+def current_schema() -> str:
+    """Return the schema that our tables are in, quoted."""
+    return str(op.get_bind().scalar(text("SELECT quote_ident(current_schema())")))
 
 
 def grant_schema(schema: str) -> None:
