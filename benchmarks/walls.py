@@ -112,7 +112,8 @@ async def _compare(
     channels: int,
 ) -> Measure:
     audience = Audience(TEAM, frozenset(f"C{number}" for number in range(channels)))
-    behind, without = [], []
+    behind: list[float] = []
+    without: list[float] = []
     for turn, question in enumerate([asked[0], *asked]):  # the first is for warmth
         ways = [(behind, place.sessions.reading(audience)), (without, unheld.tenant(TEAM))]
         for times, scope in ways if turn % 2 else ways[::-1]:

@@ -83,11 +83,18 @@ def worker(
 
 
 @cli.command()
-def doctor() -> None:
+def doctor(
+    *,
+    leak_test: Annotated[
+        bool, typer.Option("--leak-test", help="Prove that people are shown what Slack lets them read, and no more.")
+    ] = False,
+    sample: Annotated[int, typer.Option(min=1, max=1000, help="Channels and people it looks at, at most.")] = 20,
+) -> None:
     """Check database, Slack, models and disk, and say how to mend what is wrong."""
     from bot.doctor import doctor as examine
+    from bot.doctor.leaks import leak_test as prove
 
-    run_command(examine, quiet=True)
+    run_command((lambda settings: prove(settings, sample=sample)) if leak_test else examine, quiet=True)
 
 
 @cli.command()

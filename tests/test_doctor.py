@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,11 +17,15 @@ from bot.db.engine import Sessions
 from bot.doctor import doctor, examine
 from bot.doctor.disk import check_disk
 from bot.doctor.finding import Finding, Verdict
+from bot.doctor.leaks import leak_test
 from bot.llm.local import LocalEmbedder
 from bot.playground.local import LocalSlack
 from bot.repositories.channels import ChannelRepository
+from bot.services.ingest import Upload
+from bot.services.ports import Unclaimed
 from bot.slack.scopes import BOT_SCOPES, OPTIONAL_SCOPES
-from bot.values import LOCAL_TEAM_ID
+from bot.values import LOCAL_TEAM_ID, Share
+from bot.workspace import open_workspace
 from tests.cli import ROOT, run_bot, urls
 from tests.conftest import BOT, Database, execute
 from tests.fakes import FakeOpenAI
@@ -270,3 +275,56 @@ async def test_the_command_fails_when_a_check_does(tmp_path: Path, database: Dat
     assert outcome.code == 1
     assert "✗ fail Role: " in outcome.out
     assert "Traceback" not in outcome.err
+
+
+# The leak test
+
+
+async def test_the_leak_test_proves_by_slacks_own_word_that_nothing_leaks(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with LocalSlack() as slack:
+        settings = settings_for(database, **tokens(slack))
+        await share_a_secret(slack, settings)
+
+        assert await leak_test(settings, sample=10) == 0
+        kept = capsys.readouterr().out
+        await execute(database.owner_url, "DROP POLICY readers ON document_chunks")
+        assert await leak_test(settings, sample=10) == 1
+        leaked = capsys.readouterr().out
+
+    assert "3 people and 2 channels, 5 audiences: " in kept
+    assert "✗ fail" in leaked
+    assert re.search(r"document [0-9a-f-]{36} by document_chunks to [CU]\w+", leaked)
+    assert "hedgehog" not in kept + leaked
+
+
+async def share_a_secret(slack: LocalSlack, settings: Settings) -> None:
+    """Share a note with everybody, and one in a private channel of Ada's."""
+    ada, ben = slack.add_user("Ada"), slack.add_user("Ben")
+    everybody = slack.add_channel("general", members=[ada, ben])
+    private = slack.add_channel("secret", kind="private", members=[ada])
+    async with open_workspace(settings) as workspace:
+        services = workspace.services
+        operator = await services.users.operator(services.team_id)
+        for number, channel in enumerate((everybody, private)):
+            note = f"The hedgehog number {number} sleeps under the stairs.".encode()
+            upload = Upload(services.team_id, f"{number}.txt", note, Share(channel.id, operator.id))
+            await services.ingest.ingest(upload, claim=Unclaimed())
+
+
+async def test_the_leak_test_needs_slack(database: Database, tmp_path: Path) -> None:
+    done = await run_bot("doctor", "--leak-test", cwd=tmp_path, **urls(database))
+
+    assert done.code != 0
+    assert "set SLACK_BOT_TOKEN" in done.out + done.err
+    assert "Traceback" not in done.out + done.err
+
+
+async def test_the_leak_test_has_nothing_to_prove_where_nothing_is_shared(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with LocalSlack() as slack:
+        assert await leak_test(settings_for(database, **tokens(slack)), sample=10) == 0
+
+    assert "nothing to prove" in capsys.readouterr().out

@@ -31,7 +31,7 @@ async def doctor(settings: Settings) -> int:
     """Print a line per check; return 1 when one failed."""
     failed = False
     async for finding in examine(settings):
-        _print(finding)
+        show(finding)
         failed = failed or finding.verdict is Verdict.FAIL
     return 1 if failed else 0
 
@@ -70,7 +70,8 @@ async def _examine_database(settings: Settings, server: Server, *, slack_works: 
         await engine.dispose()
 
 
-def _print(finding: Finding) -> None:
+def show(finding: Finding) -> None:
+    """Print one line of the report, and under it how to mend what is wrong."""
     mark, style = _STYLES[finding.verdict]
     line = Text.assemble((f"{mark} {finding.verdict:<5}", style), f"{finding.subject}: {printable(finding.text)}")
     if finding.mend:

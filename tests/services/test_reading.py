@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
 import pytest
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotFound
-from bot.repositories import documents, neighbours, passages
+from bot.repositories import blend, documents, neighbours, passages
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.neighbours import VectorIndex
 from bot.repositories.passages import PassageRepository
 from bot.services.ports import Unclaimed
 from bot.values import Audience, ModelId, Question, Role
 from tests.conftest import TEAM, Database, execute
+from tests.repositories.builders import record_user, share_bytes, store_texts
 from tests.services.conftest import House
 from tests.services.stand_ins import NotedReply, ScriptedChat
 
@@ -33,19 +35,38 @@ def forgetful(statement: str) -> str:
     return changed
 
 
-@pytest.fixture
-async def careless(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
-    """a note in C1 and one in G1, and repositories that have forgotten what an audience is."""
-    await house.share(OPEN_NOTE.encode(), file_id="F1", filename="bird.txt", channel="C1")
-    await house.share(CANARY.encode(), file_id="F2", filename="song.txt", channel="G1", ts="1700000001.000000")
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every repository forget what an audience is."""
     for module, names in ((passages, ("SEARCH", "VISIBLE", "_LIST_PASSAGES")), (neighbours, ("READABLE", "VISIBLE"))):
         for name in names:
             remembered = getattr(module, name)
             forgot = forgetful(remembered.text if isinstance(remembered, TextClause) else remembered)
             monkeypatch.setattr(module, name, text(forgot) if isinstance(remembered, TextClause) else forgot)
-    monkeypatch.setattr(neighbours, "PASSAGE_SOURCES", forgetful(neighbours.PASSAGE_SOURCES))
+    monkeypatch.setattr(neighbours, "PASSAGE_SOURCES", forgetful(blend.PASSAGE_SOURCES))
     choose = documents._documents
     monkeypatch.setattr(documents, "_documents", lambda team_id, _: choose(team_id, None))
+
+
+async def note(house: House, words: str, *, filename: str, channel: str) -> UUID:
+    """Store a document of one chunk as if it had been read; return its id."""
+    vectors = list(await house.embedder.embed([words]))
+    async with house.sessions.tenant(TEAM) as session:
+        return await store_texts(session, [words], channel_id=channel, filename=filename, vectors=vectors)
+
+
+async def share_again(house: House, words: str, *, filename: str, channel: str) -> None:
+    """Share a note's bytes in one more channel."""
+    async with house.sessions.tenant(TEAM) as session:
+        user = await record_user(session)
+        await share_bytes(session, f"{filename}\n{words}".encode(), user=user, filename=filename, channel_id=channel)
+
+
+@pytest.fixture
+async def careless(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A note in C1 and one in G1, and repositories that have forgotten what an audience is."""
+    await note(house, OPEN_NOTE, filename="bird.txt", channel="C1")
+    await note(house, CANARY, filename="song.txt", channel="G1")
+    forget(monkeypatch)
     return house
 
 
@@ -151,7 +172,7 @@ async def test_documents_are_listed_shown_deleted_and_read_again_by_who_may_see_
 
 
 async def test_a_document_in_several_places_names_those_alone_that_its_reader_knows(careless: House) -> None:
-    await careless.share(CANARY.encode(), file_id="F3", filename="song.txt", channel="C1", ts="1700000002.000000")
+    await share_again(careless, CANARY, filename="song.txt", channel="C1")
 
     page = await careless.documents.list_page(of("C1"))
 
@@ -168,7 +189,7 @@ async def test_what_is_read_for_people_is_read_only(house: House) -> None:
 
 
 async def test_a_turn_still_writes(house: House) -> None:
-    await house.share()
+    await note(house, "We open at nine.", filename="hours.txt", channel="C1")
     question = Question(TEAM, "C1", "U1", "1700000100.000000", "1700000100.000000", "When do we open?")
 
     await house.answers().answer(question, NotedReply(), claim=Unclaimed())
