@@ -82,7 +82,7 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         )
         turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
         writer = AnswerWriter(search, chat, permalink=outside.permalink)
-        answers = AnswerService(sessions, turns, writer, search, audiences, usage)
+        answers = AnswerService(sessions, turns, writer, search, audiences, usage, queue.enqueue)
         users = UserService(sessions)
         indexes = IndexService(
             sessions, storage.owner_url, queue.enqueue, exact_search_limit=settings.exact_search_limit
