@@ -18,6 +18,7 @@ from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
 from bot.services.ports import Directory, FileSource, ThreadReader
+from bot.services.retention import RetentionService
 from bot.services.search import SearchService
 from bot.services.turns import TurnService
 from bot.services.usage import UsageService
@@ -51,6 +52,7 @@ class Services:
     answers: AnswerService
     users: UserService
     indexes: IndexService
+    retention: RetentionService
     embedder: Embedder
     chat: ChatModel
 
@@ -98,6 +100,7 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             answers,
             users,
             indexes,
+            RetentionService(sessions, queue.enqueue),
             embedder,
             chat,
         )

@@ -132,6 +132,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
             bot_user_id=identity.bot_user_id,
         ),
         deletions=DeletionService(services.sessions, services.queue.enqueue, SlackPostings(delivery.posts)),
+        retention=services.retention,
         model_wait_s=settings.model_wait_s,
     )
     return Worker(

@@ -20,6 +20,7 @@ from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ports import Asked, Backfill, Claim, FileSource, Intake, Unclaimed
 from bot.services.receipts import ReceiptService
+from bot.services.retention import RetentionService
 from bot.values import SharedFile
 
 log = structlog.get_logger()
@@ -44,6 +45,7 @@ class Tasks:
         receipts: ReceiptService,
         backfill: Backfill,
         deletions: DeletionService,
+        retention: RetentionService,
         model_wait_s: float = 60,
     ) -> None:
         self._answers = answers
@@ -54,6 +56,7 @@ class Tasks:
         self._receipts = receipts
         self._backfill = backfill
         self._deletions = deletions
+        self._retention = retention
         self._model_wait_s = model_wait_s
 
     def table(self) -> dict[str, Task]:
@@ -66,6 +69,7 @@ class Tasks:
             "forget": Task(self._forget, _only_log),
             "unsay": Task(self._unsay, _only_log),
             "retract": Task(self._retract, _only_log),
+            "expire": Task(self._expire, _only_log),
             "backfill": Task(self._read_missed, _only_log),
         }
 
@@ -145,6 +149,9 @@ class Tasks:
 
     async def _retract(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._deletions.retract(work.team_id, [UUID(one) for one in work.ids["document_ids"].split()])
+
+    async def _expire(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
+        await self._retention.expire(work.team_id)
 
     async def _read_missed(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._backfill.run(datetime.fromisoformat(work.ids["since"]))

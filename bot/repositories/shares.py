@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -51,6 +52,13 @@ async def delete_shares_of_message(session: AsyncSession, team_id: str, channel_
     """Delete the shares that one message made; return each one's document."""
     parameters = {"team": team_id, "channel": channel_id, "ts": message_ts}
     return await _delete(session, "channel_id = :channel AND message_ts = :ts", parameters)
+
+
+async def delete_oldest_shares(session: AsyncSession, team_id: str, *, before: datetime, limit: int) -> list[UUID]:
+    """Delete some of the oldest shares made before; return each one's document."""
+    oldest = """id IN (SELECT id FROM document_shares WHERE team_id = :team AND created_at < :before
+                        ORDER BY created_at, id LIMIT :limit)"""
+    return await _delete(session, oldest, {"team": team_id, "before": before, "limit": limit})
 
 
 async def delete_documents(session: AsyncSession, team_id: str, document_ids: Collection[UUID]) -> int:

@@ -85,6 +85,12 @@ def retract_errands(team_id: str, document_ids: Sequence[UUID]) -> Iterator[Erra
         yield Errand("retract", team_id, str(new_id()), ids, lock=f"{team_id}:retract")
 
 
+def expire_errand(team_id: str, moment: datetime) -> Errand:
+    """Return the work of deleting what is older than it is kept: once an hour, whoever asks for it."""
+    key = f"{moment:%Y-%m-%dT%H}"
+    return Errand("expire", team_id, key, {"team_id": team_id}, lock=f"{team_id}:expire")
+
+
 def backfill_errand(team_id: str, *, since: datetime, until: datetime) -> Errand:
     """Return the work of reading what Slack said while nobody listened; one such gap is read at a time."""
     ids = {"team_id": team_id, "since": since.isoformat()}

@@ -91,6 +91,7 @@ async def make_desk(house: House) -> MakeDesk:
             receipts=unused,
             backfill=unused,
             deletions=unused,
+            retention=unused,
             model_wait_s=model_wait_s,
         )
         return Desk(house, intake, chat, tasks.table())

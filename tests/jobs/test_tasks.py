@@ -108,6 +108,7 @@ def make_shop(house: House, database: Database) -> MakeShop:
             receipts=ReceiptService(house.sessions, receipts, house.files),
             backfill=backfill,
             deletions=cast("Any", None),
+            retention=cast("Any", None),
             model_wait_s=4,
         )
         return Shop(house, intake, receipts, backfill, tasks.table())
