@@ -129,6 +129,18 @@ def ingest(files: list[Path], *, channel: ChannelId = None, team: Team = None) -
     run_command(lambda settings: commands.ingest(settings, files, channel=channel, team=team), quiet=True)
 
 
+@cli.command()
+def retention(
+    days: Annotated[str | None, typer.Argument(help="Days, or `off`; without it, how it is now is shown.")] = None,
+    *,
+    team: Team = None,
+) -> None:
+    """Say, or set, for how many days a workspace keeps what was shared and said."""
+    from bot import commands
+
+    run_command(lambda settings: commands.retention(settings, days, team=team), quiet=True)
+
+
 @cli.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
     options_metavar="[--file FILE]… [--ask QUESTION [--expect TEXT]]… …",

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from bot.config import Settings
 from bot.console import complain, printable, say
-from bot.errors import UnreadableFile
+from bot.errors import InvalidRequest, UnreadableFile
 from bot.offline import Desk, open_desk
 from bot.services.ingest import too_large
 from bot.services.users import scopes_for
@@ -82,6 +82,29 @@ async def revoke_key(settings: Settings, key_id: UUID, *, team: str | None) -> N
     async with open_desk(settings, team=team) as desk:
         await desk.services.users.revoke_key(desk.services.team_id, key_id)
     say(f"Key {key_id} is worth nothing any more.")
+
+
+async def retention(settings: Settings, days: str | None, *, team: str | None) -> None:
+    """Set for how many days the workspace keeps things, when `days` says so, and print it."""
+    async with open_desk(settings, team=team) as desk:
+        service, team_id = desk.services.retention, desk.services.team_id
+        if days is not None:
+            await service.keep(team_id, _days_from(days))
+        kept = await service.days(team_id)
+    say(
+        "Kept until somebody deletes it."
+        if kept is None
+        else f"Kept for {_count(kept, 'day')}, then deleted within an hour."
+    )
+
+
+def _days_from(word: str) -> int | None:
+    """Return the days that a word means, None for `off`. Raises InvalidRequest."""
+    if word == "off":
+        return None
+    if not word.isdecimal():
+        raise InvalidRequest("days", user_message=f"{word} is no number of days, nor `off`.")
+    return int(word)
 
 
 def _day(moment: datetime | None) -> str:

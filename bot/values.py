@@ -31,6 +31,11 @@ def new_id() -> UUID:
     return uuid_utils.compat.uuid7()
 
 
+def first_id(moment: datetime) -> UUID:
+    """Return the lowest id that can have been made at this moment: ids of later ones are greater."""
+    return UUID(int=(int(moment.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+
+
 class Role(StrEnum):
     """Who speaks in a conversation."""
 

@@ -18,6 +18,7 @@ from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
 from bot.services.ports import Directory, FileSource, ThreadReader
+from bot.services.retention import RetentionService
 from bot.services.search import SearchService
 from bot.services.turns import TurnService
 from bot.services.usage import UsageService
@@ -51,6 +52,7 @@ class Services:
     answers: AnswerService
     users: UserService
     indexes: IndexService
+    retention: RetentionService
     embedder: Embedder
     chat: ChatModel
 
@@ -82,7 +84,7 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         )
         turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
         writer = AnswerWriter(search, chat, permalink=outside.permalink)
-        answers = AnswerService(sessions, turns, writer, search, audiences, usage)
+        answers = AnswerService(sessions, turns, writer, search, audiences, usage, queue.enqueue)
         users = UserService(sessions)
         indexes = IndexService(
             sessions, storage.owner_url, queue.enqueue, exact_search_limit=settings.exact_search_limit
@@ -98,6 +100,7 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             answers,
             users,
             indexes,
+            RetentionService(sessions, queue.enqueue),
             embedder,
             chat,
         )

@@ -15,6 +15,7 @@ from bot.jobs.tasks import Tasks
 from bot.jobs.worker import Worker
 from bot.llm.local import LocalEmbedder
 from bot.repositories.channels import ChannelRepository
+from bot.services.deletions import DeletionService
 from bot.services.receipts import ReceiptService
 from bot.slack import register
 from bot.slack.actions import ActionListeners
@@ -32,6 +33,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.intake import SlackIntake
 from bot.slack.permalinks import permalinks
 from bot.slack.receipts import SlackReceipts
+from bot.slack.retractions import SlackPostings
 from bot.values import LOCAL_TEAM_ID
 from bot.wiring import Outside, Services, open_services
 
@@ -129,6 +131,8 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
             team_id=identity.team_id,
             bot_user_id=identity.bot_user_id,
         ),
+        deletions=DeletionService(services.sessions, services.queue.enqueue, SlackPostings(delivery.posts)),
+        retention=services.retention,
         model_wait_s=settings.model_wait_s,
     )
     return Worker(

@@ -217,6 +217,16 @@ async def test_a_printed_key_works_and_is_all_that_standard_output_holds(
     assert admin.scopes == set(Scope)
 
 
+async def test_how_long_things_are_kept_is_set_and_shown(tmp_path: Path, database: Database) -> None:
+    shown = [await run_bot("retention", *word, cwd=tmp_path, **urls(database)) for word in ((), ("90",), (), ("off",))]
+    wrong = await run_bot("retention", "soon", cwd=tmp_path, **urls(database))
+
+    assert [run.code for run in shown] == [0, 0, 0, 0]
+    assert ["90 days" in run.out for run in shown] == [False, True, True, False]
+    assert wrong.code == 1
+    assert "soon is no number of days" in wrong.err
+
+
 async def test_a_revoked_key_opens_nothing(tmp_path: Path, database: Database, sessions: Sessions) -> None:
     email = ("--email", "ada@example.com")
     made = await run_bot("keys", "create", *email, "--name", "Ada", cwd=tmp_path, **urls(database))

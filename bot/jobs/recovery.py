@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import structlog
 from procrastinate.connector import BaseConnector
@@ -11,8 +12,9 @@ from sqlalchemy import text
 
 from bot.db.engine import Sessions
 from bot.jobs.holding import HeldJobs
-from bot.jobs.queue import POOLS, defer, queue_name
+from bot.jobs.queue import POOLS, Queue, defer, queue_name
 from bot.repositories.work import WorkRepository
+from bot.services.errands import expire_errand
 
 log = structlog.get_logger()
 
@@ -50,6 +52,7 @@ class Recovery:
         if now - self._cleaned_at >= CLEAN_EVERY_S:
             self._cleaned_at = now
             await jobs.delete_old_jobs(KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True)
+            await self.let_expire()
 
     async def audit(
         self, connector: BaseConnector, *, worker_ids: Sequence[int], held: set[int], live_ids: set[int]
@@ -81,6 +84,11 @@ class Recovery:
         if rows:
             log.warning("job.reaped", count=len(rows))
         return len(rows)
+
+    async def let_expire(self) -> None:
+        """Have what is older than it is kept deleted: once an hour, by one of us."""
+        async with self._sessions.tenant(self._team_id) as session:
+            await Queue().enqueue(session, expire_errand(self._team_id, datetime.now(UTC)))
 
     async def sweep(self, *, age_s: float = ABANDONED_AGE_S) -> int:
         """Send a new job for work that none stands for; also for what a release before the queue left behind."""

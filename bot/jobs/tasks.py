@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 import structlog
 
@@ -14,10 +15,12 @@ from bot.jobs.claim import WorkClaim
 from bot.jobs.queue import Task, UnsaidError
 from bot.repositories.work import ClaimedWork
 from bot.services.answers import AnswerService
+from bot.services.deletions import DeletionService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ports import Asked, Backfill, Claim, FileSource, Intake, Unclaimed
 from bot.services.receipts import ReceiptService
+from bot.services.retention import RetentionService
 from bot.values import SharedFile
 
 log = structlog.get_logger()
@@ -41,6 +44,8 @@ class Tasks:
         files: FileSource,
         receipts: ReceiptService,
         backfill: Backfill,
+        deletions: DeletionService,
+        retention: RetentionService,
         model_wait_s: float = 60,
     ) -> None:
         self._answers = answers
@@ -50,6 +55,8 @@ class Tasks:
         self._files = files
         self._receipts = receipts
         self._backfill = backfill
+        self._deletions = deletions
+        self._retention = retention
         self._model_wait_s = model_wait_s
 
     def table(self) -> dict[str, Task]:
@@ -60,6 +67,9 @@ class Tasks:
             "receipt": Task(self._receipt, _only_log),
             "index": Task(self._index, _only_log),
             "forget": Task(self._forget, _only_log),
+            "unsay": Task(self._unsay, _only_log),
+            "retract": Task(self._retract, _only_log),
+            "expire": Task(self._expire, _only_log),
             "backfill": Task(self._read_missed, _only_log),
         }
 
@@ -132,6 +142,16 @@ class Tasks:
 
     async def _forget(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._documents.forget_file(work.team_id, work.ids["file_id"])
+
+    async def _unsay(self, work: ClaimedWork, claim: Claim) -> float | None:  # noqa: ARG002  # every task gets one
+        place = {name: work.ids[name] for name in ("channel_id", "message_ts")}
+        return await self._deletions.unsay(work.team_id, **place)
+
+    async def _retract(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
+        await self._deletions.retract(work.team_id, [UUID(one) for one in work.ids["document_ids"].split()])
+
+    async def _expire(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
+        await self._retention.expire(work.team_id)
 
     async def _read_missed(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._backfill.run(datetime.fromisoformat(work.ids["since"]))

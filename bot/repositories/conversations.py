@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,14 @@ from bot.repositories.audience import PUBLIC_MAX_AGE_S
 from bot.repositories.people import person_parameters
 from bot.text.clean import clean, clean_or_none
 from bot.values import Answer, Audience, Person, Question, Role, Turn, TurnContext, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedAnswer:
+    """The message an answer is kept as, and those of the documents it cites that were deleted before it was stored."""
+
+    id: UUID | None
+    missing: tuple[UUID, ...] = ()
 
 
 class ConversationRepository:
@@ -61,8 +70,8 @@ class ConversationRepository:
         latency_ms: int,
         cost_usd: float | None = None,
         usage_id: UUID | None = None,
-    ) -> UUID | None:
-        """Store an answer, its sources and what it used, in one statement; None when this `slack_ts` has its answer.
+    ) -> RecordedAnswer:
+        """Store an answer, its sources and what it used, in one statement; its id is None when this `slack_ts` has one.
 
         With a `usage_id` that is stored already, what it used isn't counted again.
         """
@@ -72,8 +81,8 @@ class ConversationRepository:
             "latency_ms": latency_ms,
             "cost_usd": cost_usd,
         }
-        message_id: UUID | None = await self._session.scalar(turns.RECORD_ANSWER, parameters)
-        return message_id
+        row = (await self._session.execute(turns.RECORD_ANSWER, parameters)).one()
+        return RecordedAnswer(row.id, tuple(row.missing))
 
     async def record_thread(self, team_id: str, conversation_id: UUID, channel_id: str, earlier: Sequence[Turn]) -> int:
         """Store what a thread held before us and note that it was read; return how many messages were new.

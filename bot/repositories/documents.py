@@ -15,7 +15,7 @@ from bot.db.models import Document, DocumentShare
 from bot.errors import NotFound
 from bot.repositories import shares, versions
 from bot.repositories.statistics import subtract_statistics
-from bot.repositories.tombstones import TombstoneRepository
+from bot.repositories.tombstones import MessageTombstones, TombstoneRepository
 from bot.repositories.versions import RecordedDocument
 from bot.text.clean import clean, clean_or_none, clean_tree
 from bot.values import Audience, DocumentStatus, Share
@@ -198,10 +198,17 @@ class DocumentRepository:
         """Take every document out of a channel; return how many shares went."""
         return await shares.delete_shares_in(self._session, team_id, channel_id)
 
-    async def delete_shares_of_file(self, team_id: str, file_id: str) -> int:
-        """Take back all that a deleted Slack file shared, for good; return how many shares went."""
+    async def delete_shares_of_file(self, team_id: str, file_id: str) -> list[UUID]:
+        """Take back all that a deleted Slack file shared, for good; return the document of each share that went."""
         await TombstoneRepository(self._session).record(team_id, FILE, file_id)
         return await shares.delete_shares_of_file(self._session, team_id, file_id)
+
+    async def delete_shares_of_message(self, team_id: str, channel_id: str, message_ts: str) -> list[UUID]:
+        """Take back all that a deleted message shared; return the document of each share that went.
+
+        Its tombstone comes first: then none is shared by it again.
+        """
+        return await shares.delete_shares_of_message(self._session, team_id, channel_id, message_ts)
 
     async def delete_old_chunks(self, team_id: str, *, before: datetime) -> int:
         """Delete the chunks stored before a moment; return how many went. Their documents stay."""
@@ -220,6 +227,9 @@ class DocumentRepository:
         file_id = share.file_id
         if file_id is not None and await TombstoneRepository(self._session).is_gone(team_id, FILE, file_id):
             raise NotFound(f"file {file_id} was deleted", user_message="This file was deleted.")
+        message = share.message_ts and f"{share.channel_id}:{share.message_ts}"
+        if message and await MessageTombstones(self._session).is_gone(team_id, message):
+            raise NotFound(f"message {message} was deleted", user_message="The message that shared it was deleted.")
 
     async def _update(self, team_id: str, document_ids: Sequence[UUID], values: dict[str, Any]) -> int:
         statement = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
@@ -31,7 +32,7 @@ async def delete_shares(session: AsyncSession, team_id: str, share_ids: Collecti
     """Delete these shares, and the documents that have none left; return how many shares went."""
     if not share_ids:
         return 0
-    return await _delete(session, "id = ANY(:ids)", {"team": team_id, "ids": list(share_ids)})
+    return len(await _delete(session, "id = ANY(:ids)", {"team": team_id, "ids": list(share_ids)}))
 
 
 async def delete_shares_in(
@@ -39,12 +40,25 @@ async def delete_shares_in(
 ) -> int:
     """Delete the shares of a channel, of one document or of all; return how many went."""
     condition = "channel_id = :channel AND (CAST(:document AS uuid) IS NULL OR document_id = :document)"
-    return await _delete(session, condition, {"team": team_id, "channel": channel_id, "document": document_id})
+    return len(await _delete(session, condition, {"team": team_id, "channel": channel_id, "document": document_id}))
 
 
-async def delete_shares_of_file(session: AsyncSession, team_id: str, file_id: str) -> int:
-    """Delete the shares that one Slack file made, in every channel; return how many went."""
+async def delete_shares_of_file(session: AsyncSession, team_id: str, file_id: str) -> list[UUID]:
+    """Delete the shares that one Slack file made, in every channel; return each one's document."""
     return await _delete(session, "file_id = :file", {"team": team_id, "file": file_id})
+
+
+async def delete_shares_of_message(session: AsyncSession, team_id: str, channel_id: str, message_ts: str) -> list[UUID]:
+    """Delete the shares that one message made; return each one's document."""
+    parameters = {"team": team_id, "channel": channel_id, "ts": message_ts}
+    return await _delete(session, "channel_id = :channel AND message_ts = :ts", parameters)
+
+
+async def delete_oldest_shares(session: AsyncSession, team_id: str, *, before: datetime, limit: int) -> list[UUID]:
+    """Delete some of the oldest shares made before; return each one's document."""
+    oldest = """id IN (SELECT id FROM document_shares WHERE team_id = :team AND created_at < :before
+                        ORDER BY created_at, id LIMIT :limit)"""
+    return await _delete(session, oldest, {"team": team_id, "before": before, "limit": limit})
 
 
 async def delete_documents(session: AsyncSession, team_id: str, document_ids: Collection[UUID]) -> int:
@@ -55,7 +69,7 @@ async def delete_documents(session: AsyncSession, team_id: str, document_ids: Co
     return len((await session.execute(_DELETE, parameters)).all())
 
 
-async def _delete(session: AsyncSession, condition: str, parameters: dict[str, object]) -> int:
+async def _delete(session: AsyncSession, condition: str, parameters: Mapping[str, object]) -> list[UUID]:
     statement = text(f"DELETE FROM document_shares WHERE team_id = :team AND {condition} RETURNING document_id")
     document_ids = list(await session.scalars(statement, parameters))
     orphans = {"team": parameters["team"], "ids": sorted(set(document_ids))}
@@ -64,7 +78,7 @@ async def _delete(session: AsyncSession, condition: str, parameters: dict[str, o
     gone = list(await session.scalars(_ORPHANS, orphans))
     if gone:
         await delete_documents(session, str(parameters["team"]), gone)
-    return len(document_ids)
+    return document_ids
 
 
 _RECORD = text("""

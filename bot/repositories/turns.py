@@ -77,7 +77,9 @@ An answer to an earlier question is history, though it may have been posted afte
 """
 
 RECORD_ANSWER = text("""
-WITH answer AS (
+WITH cited AS (
+    SELECT id FROM documents WHERE team_id = :team AND id = ANY(CAST(:cited AS uuid[])) FOR KEY SHARE
+), answer AS (
     INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, role, content, reply_to, sources, model,
                           token_count, prompt_tokens, completion_tokens, latency_ms)
     VALUES (:team, :id, :conversation, :channel, CAST(:slack_ts AS text), 'assistant', :content, :reply_to,
@@ -101,11 +103,13 @@ WITH answer AS (
      WHERE CAST(:usage_stated AS boolean)
     ON CONFLICT DO NOTHING
 )
-SELECT id FROM answer
+SELECT (SELECT id FROM answer) AS id,
+       ARRAY(SELECT unnest(CAST(:cited AS uuid[])) EXCEPT SELECT id FROM cited) AS missing
 """)
 """An answer is stored once; one that reading the thread stored before, as bare text, is completed.
 
-What it cost is stored even if the answer was there already: it was spent.
+What it cost is stored even if the answer was there already: it was spent. A cited document that is deleted meanwhile is
+missing, or else its deletion waits until the answer can be found.
 """
 
 RECORD_THREAD = text("""
@@ -167,6 +171,7 @@ def answer_parameters(question: Question, turn: TurnContext, answer: Answer, usa
         "channel": question.channel_id,
         "reply_to": question.ts,
         "content": clean(answer.text),
+        "cited": list({citation.document_id for citation in answer.citations}),
         "sources": to_json([source_from(citation) for citation in answer.citations]),
         "model": clean_or_none(answer.usage.model),
         "prompt_tokens": answer.usage.prompt_tokens,

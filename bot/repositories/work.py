@@ -112,6 +112,13 @@ class WorkRepository:
         delay_s: float | None = await self._session.scalar(_BLOCK, parameters)
         return delay_s
 
+    async def is_unfinished(self, team_id: str, task: str, key: str) -> bool:
+        """Tell whether somebody still has to do something about this piece of work."""
+        statement = text(f"""
+            SELECT EXISTS (SELECT 1 FROM work WHERE team_id = :team AND task = :task AND key = :key AND {UNFINISHED})
+        """)
+        return bool(await self._session.scalar(statement, {"team": team_id, "task": task, "key": clean(key)}))
+
     async def stop(self, team_id: str, task: str, key: str) -> bool:
         """Withdraw a piece of work that isn't done; nothing it makes is written from now on. False: there is none.
 

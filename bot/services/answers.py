@@ -13,7 +13,8 @@ from bot.db.engine import Sessions
 from bot.errors import InvalidRequest
 from bot.repositories.conversations import ConversationRepository
 from bot.services.audience import AudienceService
-from bot.services.ports import Claim, Reply, Unclaimed, Unseen
+from bot.services.errands import retract_errands
+from bot.services.ports import Claim, Enqueue, Reply, Unclaimed, Unseen
 from bot.services.questions import GREETING, is_only_a_greeting, require_short
 from bot.services.search import SearchService
 from bot.services.turns import TurnService
@@ -43,6 +44,7 @@ class AnswerService:
         search: SearchService,
         audiences: AudienceService,
         usage: UsageService,
+        enqueue: Enqueue,
     ) -> None:
         self._sessions = sessions
         self._turns = turns
@@ -50,6 +52,7 @@ class AnswerService:
         self._search = search
         self._audiences = audiences
         self._usage = usage
+        self._enqueue = enqueue
 
     async def answer(self, question: Question, reply: Reply, *, private: bool = False, claim: Claim) -> Answer | None:
         """Write the answer into `reply` and store it; None for a greeting. `private`: only the asker will see it.
@@ -130,7 +133,7 @@ class AnswerService:
         latency_ms = round((time.monotonic() - started) * 1000)
         async with self._sessions.tenant(question.team_id) as session:
             await claim.finish(session)
-            await ConversationRepository(session).record_answer(
+            recorded = await ConversationRepository(session).record_answer(
                 question,
                 turn,
                 answer,
@@ -138,6 +141,8 @@ class AnswerService:
                 latency_ms=latency_ms,
                 usage_id=spent[-1].id if spent else None,
             )
+            for errand in retract_errands(question.team_id, recorded.missing):
+                await self._enqueue(session, errand)
         _log(answer, latency_ms)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 
-from bot.db.engine import Sessions
+from bot.db.engine import Session, Sessions
 from bot.db.models import Document, User
 from bot.errors import Forbidden, InvalidRequest, NotFound, UnreadableFile
 from bot.repositories.channels import ChannelRepository
@@ -16,7 +17,7 @@ from bot.repositories.documents import DocumentRepository
 from bot.repositories.tombstones import TombstoneRepository
 from bot.repositories.users import UserRepository
 from bot.services.audience import AudienceService
-from bot.services.errands import reread_errand
+from bot.services.errands import reread_errand, retract_errands
 from bot.services.ingest import IngestService, Upload
 from bot.services.ports import Claim, Enqueue, FileSource, Unclaimed
 from bot.services.storing import Progress
@@ -136,6 +137,7 @@ class DocumentService:
             raise Forbidden("not the uploader", user_message=message)
         async with self._sessions.tenant(audience.team_id) as session:
             await DocumentRepository(session).delete(audience.team_id, document_id)
+            await self._retract(session, audience.team_id, [document_id])
         log.info("document.deleted", document_id=str(document_id))
         return document.filename
 
@@ -170,9 +172,10 @@ class DocumentService:
     async def forget_file(self, team_id: str, file_id: str) -> int:
         """Take a deleted Slack file's shares away, and with the last share the document; return how many went."""
         async with self._sessions.tenant(team_id) as session:
-            count = await DocumentRepository(session).delete_shares_of_file(team_id, file_id)
-        log.info("file.forgotten", file_id=file_id, documents=count)
-        return count
+            document_ids = await DocumentRepository(session).delete_shares_of_file(team_id, file_id)
+            await self._retract(session, team_id, document_ids)
+        log.info("file.forgotten", file_id=file_id, documents=len(document_ids))
+        return len(document_ids)
 
     async def viewer(self, team_id: str, slack_user_id: str) -> User:
         """Return the asker's own row, made when it isn't there."""
@@ -184,6 +187,10 @@ class DocumentService:
         if user is None:
             raise NotFound(slack_user_id)
         return user
+
+    async def _retract(self, session: Session, team_id: str, document_ids: Sequence[UUID]) -> None:
+        for errand in retract_errands(team_id, document_ids):
+            await self._enqueue(session, errand)
 
     async def _visible(self, audience: Audience, document_id: UUID) -> Document:
         async with self._sessions.reading(audience) as session:

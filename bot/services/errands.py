@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from uuid import UUID
 
 from bot.values import Errand, ModelId, Question, new_id
+
+_RETRACTED_AT_ONCE = 200
 
 
 def answer_errand(question: Question, *, gesture: str | None = None) -> Errand:
@@ -62,6 +66,29 @@ def forget_errand(team_id: str, file_id: str) -> Errand:
     """Return the work of forgetting a file that is gone from Slack."""
     ids = {"team_id": team_id, "file_id": file_id}
     return Errand("forget", team_id, file_id, ids, lock=f"{team_id}:forget:{file_id}")
+
+
+def unsay_errand(team_id: str, *, channel_id: str, message_ts: str) -> Errand:
+    """Return the work of deleting what a deleted message said and shared."""
+    key = message_key(channel_id, message_ts)
+    ids = {"team_id": team_id, "channel_id": channel_id, "message_ts": message_ts}
+    return Errand("unsay", team_id, key, ids, lock=f"{team_id}:unsay:{key}")
+
+
+def retract_errands(team_id: str, document_ids: Sequence[UUID]) -> Iterator[Errand]:
+    """Yield the work of taking back the answers that rely on these documents, should they be out of reach now."""
+    for start in range(0, len(document_ids), _RETRACTED_AT_ONCE):
+        ids = {
+            "team_id": team_id,
+            "document_ids": " ".join(str(one) for one in document_ids[start : start + _RETRACTED_AT_ONCE]),
+        }
+        yield Errand("retract", team_id, str(new_id()), ids, lock=f"{team_id}:retract")
+
+
+def expire_errand(team_id: str, moment: datetime) -> Errand:
+    """Return the work of deleting what is older than it is kept: once an hour, whoever asks for it."""
+    key = f"{moment:%Y-%m-%dT%H}"
+    return Errand("expire", team_id, key, {"team_id": team_id}, lock=f"{team_id}:expire")
 
 
 def backfill_errand(team_id: str, *, since: datetime, until: datetime) -> Errand:

@@ -69,6 +69,18 @@ class Receipts(Protocol):
         """
 
 
+class Postings(Protocol):
+    """What is said in Slack, by us and by others."""
+
+    async def take_back(
+        self, team_id: str, *, channel_id: str, thread_ts: str, ts: str, reply_to: str, notice: str
+    ) -> None:
+        """Put `notice` in place of an answer of ours, or see that it is gone. Raises ServiceUnavailable."""
+
+    def tells_of(self, body: bytes, channel_id: str, ts: str) -> bool:
+        """Tell whether a stored event is about the message with this ts, and so holds its words."""
+
+
 class FileSource(Protocol):
     """Where shared files come from."""
 

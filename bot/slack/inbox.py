@@ -14,7 +14,7 @@ from bot.errors import DatabaseUnavailable
 from bot.jobs.queue import Queue
 from bot.repositories.inbox import InboxRepository
 from bot.repositories.tombstones import MessageTombstones
-from bot.services.errands import answer_errand, ingest_errand, message_key, receipt_errand
+from bot.services.errands import answer_errand, ingest_errand, message_key, receipt_errand, unsay_errand
 from bot.slack.payloads import Deletion, SlackMessage
 from bot.text.mrkdwn import without_mention
 from bot.values import Errand, Question
@@ -77,9 +77,12 @@ class Inbox:
     async def _withdraw(self, raw: bytes, event_id: str, team_id: str, deletion: Deletion) -> None:
         message = message_key(deletion.channel_id, deletion.ts)
         async with self._sessions.tenant(team_id) as session:
-            if await InboxRepository(session).record(team_id, event_id, raw) is None:
+            inbox_id = await InboxRepository(session).record(team_id, event_id, raw)
+            if inbox_id is None:
                 return
             await MessageTombstones(session).record(team_id, message)
+            errand = unsay_errand(team_id, channel_id=deletion.channel_id, message_ts=deletion.ts)
+            await self._queue.enqueue(session, errand, inbox_id=inbox_id)
             if await self._queue.withdraw(session, team_id, "answer", message):
                 log.info("question.withdrawn", message=message)
 

@@ -104,6 +104,14 @@ def deletion_from(event: object) -> Deletion | None:
     return Deletion(channel_id, ts) if is_id(channel_id) and is_ts(ts) else None
 
 
+def tells_of(event: object, channel_id: str, ts: str) -> bool:
+    """Tell whether an event is about the message with this ts: as it was said, changed or deleted."""
+    if not isinstance(event, dict) or event.get("channel") != channel_id:
+        return False
+    messages = (event, *(_inside(event, name) for name in ("message", "previous_message")))
+    return ts in {event.get("deleted_ts"), *(message.get("ts") for message in messages)}
+
+
 def asked_message(event: object) -> SlackMessage | None:
     """Return the message in which a stored event asks: the event itself, or what an edit made of a message."""
     edit = edit_from(event)

@@ -90,6 +90,8 @@ async def make_desk(house: House) -> MakeDesk:
             files=house.files,
             receipts=unused,
             backfill=unused,
+            deletions=unused,
+            retention=unused,
             model_wait_s=model_wait_s,
         )
         return Desk(house, intake, chat, tasks.table())

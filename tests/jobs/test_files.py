@@ -66,6 +66,8 @@ def shop(house: House, database: Database) -> Shop:
         files=house.files,
         receipts=ReceiptService(house.sessions, receipts, house.files),
         backfill=unused,
+        deletions=unused,
+        retention=unused,
     ).table()
     return Shop(house, receipts, tasks, Attempts(house.sessions, tasks, team_id=TEAM))
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
@@ -107,6 +107,8 @@ def make_shop(house: House, database: Database) -> MakeShop:
             files=house.files,
             receipts=ReceiptService(house.sessions, receipts, house.files),
             backfill=backfill,
+            deletions=cast("Any", None),
+            retention=cast("Any", None),
             model_wait_s=4,
         )
         return Shop(house, intake, receipts, backfill, tasks.table())

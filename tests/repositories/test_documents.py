@@ -12,6 +12,7 @@ from bot.errors import NotFound
 from bot.repositories.documents import DocumentRepository, RecordedDocument
 from bot.repositories.passages import PassageRepository
 from bot.repositories.statistics import StatisticsRepository
+from bot.repositories.tombstones import MessageTombstones
 from bot.repositories.users import UserRepository
 from bot.repositories.versions import get_or_insert
 from bot.values import DocumentStatus, Share, new_id
@@ -172,6 +173,20 @@ async def test_a_deleted_file_is_not_brought_back(sessions: Sessions) -> None:
         assert await documents.list_recent(TEAM, audience=audience("C1")) == []
 
 
+async def test_nothing_is_shared_by_a_message_that_was_deleted(sessions: Sessions) -> None:
+    async with sessions.tenant(TEAM) as session:
+        user = await record_user(session)
+        await MessageTombstones(session).record(TEAM, "C1:1.000000")
+
+        with pytest.raises(NotFound):
+            await share_bytes(session, user=user, file_id="F1", ts="1.000000")
+        other = await share_bytes(session, user=user, file_id="F1", ts="2.000000")
+
+        assert [row.id for row in await DocumentRepository(session).list_recent(TEAM, audience=audience("C1"))] == [
+            other.id
+        ]
+
+
 async def test_a_file_deleted_while_it_is_being_recorded_is_gone_in_the_end(sessions: Sessions) -> None:
     async with sessions.tenant(TEAM) as session:
         await session.execute(text("INSERT INTO workspaces (team_id) VALUES (:team)"), {"team": TEAM})
@@ -181,7 +196,7 @@ async def test_a_file_deleted_while_it_is_being_recorded_is_gone_in_the_end(sess
         return await share_bytes(session, user=user, file_id="F1")
 
     async def delete(session: AsyncSession) -> int:
-        return await DocumentRepository(session).delete_shares_of_file(TEAM, "F1")
+        return len(await DocumentRepository(session).delete_shares_of_file(TEAM, "F1"))
 
     recorded, deleted = await overlap(sessions, record, delete)
 
@@ -196,7 +211,7 @@ async def test_a_file_recorded_while_it_is_being_deleted_is_refused(sessions: Se
         user = await record_user(session)
 
     async def delete(session: AsyncSession) -> int:
-        return await DocumentRepository(session).delete_shares_of_file(TEAM, "F1")
+        return len(await DocumentRepository(session).delete_shares_of_file(TEAM, "F1"))
 
     async def record(session: AsyncSession) -> RecordedDocument:
         return await share_bytes(session, user=user, file_id="F1")
@@ -351,7 +366,7 @@ async def test_a_document_goes_with_its_last_share_only(sessions: Sessions) -> N
         assert await documents.get_for(TEAM, recorded.id, audience("C2")) is not None
 
         assert await documents.delete_share(TEAM, recorded.id, channel_id="C1") == 0
-        assert await documents.delete_shares_of_file(TEAM, "F3") == 1
+        assert len(await documents.delete_shares_of_file(TEAM, "F3")) == 1
         assert await documents.get(TEAM, recorded.id) is None
 
 

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from uuid import UUID
-
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from bot.db.engine import Sessions
 from bot.repositories.channels import ChannelRepository
-from bot.repositories.conversations import ConversationRepository
+from bot.repositories.conversations import ConversationRepository, RecordedAnswer
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.users import UserRepository
 from bot.repositories.work import WorkRepository
@@ -295,7 +293,8 @@ async def test_an_answer_is_stored_with_its_sources_and_its_tokens(sessions: Ses
         usage = (await session.execute(text("SELECT * FROM usage_events"))).one()
 
     assert message is not None
-    assert message.id == stored
+    assert message.id == stored.id
+    assert stored.missing == (CITATION.document_id,), "it cites a document that isn't there"
     assert (message.role, message.author_id, message.reply_to) == (Role.ASSISTANT, None, ROOT)
     assert (message.prompt_tokens, message.completion_tokens, message.token_count) == (120, 30, 150)
     assert (message.model, message.latency_ms, message.conversation_id) == ("extractive", 321, turn.conversation_id)
@@ -322,7 +321,7 @@ async def test_an_answer_is_stored_with_its_sources_and_its_tokens(sessions: Ses
 async def test_an_answer_stored_twice_is_one_answer_and_one_use(sessions: Sessions) -> None:
     asked, usage_id = question(ts=ROOT), new_id()
 
-    async def store(session: AsyncSession) -> UUID | None:
+    async def store(session: AsyncSession) -> RecordedAnswer:
         return await ConversationRepository(session).record_answer(
             asked, turn, answer(), slack_ts="1700000002.000000", latency_ms=1, usage_id=usage_id
         )
@@ -334,8 +333,8 @@ async def test_an_answer_stored_twice_is_one_answer_and_one_use(sessions: Sessio
     async with sessions.tenant(TEAM) as session:
         assert await session.scalar(text("SELECT count(*) FROM usage_events")) == 1
         assert await session.scalar(text("SELECT count(*) FROM messages WHERE role = 'assistant'")) == 1
-    assert first is not None
-    assert second is None
+    assert first.id is not None
+    assert second.id is None
 
 
 async def test_an_answer_that_is_there_already_was_paid_for_all_the_same(sessions: Sessions) -> None:
@@ -356,7 +355,8 @@ async def test_an_answer_that_reading_the_thread_stored_as_bare_text_is_complete
         bare = [Turn(Role.ASSISTANT, "Reading …", ts="1700000006.000000")]
         await conversations.record_thread(TEAM, turn.conversation_id, "C1", bare)
 
-        assert await conversations.record_answer(asked, turn, answer(), slack_ts="1700000006.000000", latency_ms=1)
+        recorded = await conversations.record_answer(asked, turn, answer(), slack_ts="1700000006.000000", latency_ms=1)
+        assert recorded.id is not None
 
         message = await conversations.get_message(TEAM, "C1", "1700000006.000000")
     assert message is not None
@@ -369,7 +369,8 @@ async def test_an_answer_never_overwrites_what_a_person_said(sessions: Sessions)
         conversations = ConversationRepository(session)
         turn = await begin(session, asked)
 
-        assert await conversations.record_answer(asked, turn, answer(), slack_ts=ROOT, latency_ms=1) is None
+        recorded = await conversations.record_answer(asked, turn, answer(), slack_ts=ROOT, latency_ms=1)
+        assert recorded.id is None
 
         message = await conversations.get_message(TEAM, "C1", ROOT)
     assert message is not None
@@ -382,7 +383,8 @@ async def test_answers_that_were_posted_nowhere_are_all_kept(sessions: Sessions)
         conversations = ConversationRepository(session)
         turn = await begin(session, asked)
         for _ in range(2):
-            assert await conversations.record_answer(asked, turn, answer(), slack_ts=None, latency_ms=1)
+            recorded = await conversations.record_answer(asked, turn, answer(), slack_ts=None, latency_ms=1)
+            assert recorded.id is not None
 
 
 async def test_an_answer_touches_its_conversation(sessions: Sessions) -> None:

@@ -54,7 +54,7 @@ class House:
         """Return the answering service; the extractive model writes unless another is given."""
         turns = TurnService(self.sessions, self.audiences, self.threads, self.queue.enqueue, file_wait_s=file_wait_s)
         writer = AnswerWriter(self.search, chat or ExtractiveModel(self.embedder), permalink=link_to)
-        return AnswerService(self.sessions, turns, writer, self.search, self.audiences, self.usage)
+        return AnswerService(self.sessions, turns, writer, self.search, self.audiences, self.usage, self.queue.enqueue)
 
     async def share(
         self,

@@ -1,0 +1,87 @@
+"""Answers that rely on what is gone: emptied here at once, and remembered until Slack shows it too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+@dataclass(frozen=True, slots=True)
+class RetractedAnswer:
+    """An answer of ours that is emptied here and still stands in Slack, as the reply to the message `reply_to`."""
+
+    message_id: UUID
+    channel_id: str
+    thread_ts: str
+    slack_ts: str
+    reply_to: str
+
+
+class RetractionRepository:
+    """Takes answers back."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def retract(self, team_id: str, document_ids: Collection[UUID], *, notice: str) -> int:
+        """Put `notice` in place of every answer that cites one of these and was given where it can't be read any more.
+
+        In a direct message it can be read while it is shared anywhere; in a channel, there or in a public one.
+        Returns how many answers there were. What Slack never showed to everybody, a private answer, is done with then.
+        """
+        parameters = {"team": team_id, "documents": list(document_ids), "notice": notice}
+        return len((await self._session.execute(_RETRACT, parameters)).all())
+
+    async def list_unshown(self, team_id: str, *, limit: int = 100) -> list[RetractedAnswer]:
+        """Return answers that Slack still shows, oldest first."""
+        rows = await self._session.execute(_UNSHOWN, {"team": team_id, "limit": limit})
+        return [RetractedAnswer(**row._mapping) for row in rows]  # noqa: SLF001  # SQLAlchemy's public name
+
+    async def set_shown(self, team_id: str, message_id: UUID) -> None:
+        """Note that Slack shows the notice."""
+        await self._session.execute(_SHOWN, {"team": team_id, "id": message_id})
+
+    async def delete_message(self, team_id: str, channel_id: str, ts: str) -> int:
+        """Delete what somebody said; return 0 or 1. Our answers to it are other messages, and stay."""
+        parameters = {"team": team_id, "channel": channel_id, "ts": ts}
+        return len((await self._session.execute(_DELETE_MESSAGE, parameters)).all())
+
+
+_RETRACT = text("""
+    UPDATE messages m
+       SET content = :notice, sources = '[]',
+           state = CASE WHEN m.slack_ts IS NULL THEN 'retracted' ELSE 'retracting' END
+     WHERE m.team_id = :team AND m.role = 'assistant'
+       AND EXISTS (
+               SELECT 1 FROM jsonb_array_elements(m.sources) AS cited
+                WHERE CAST(cited ->> 'document_id' AS uuid) = ANY(CAST(:documents AS uuid[]))
+                  AND NOT EXISTS (
+                          SELECT 1
+                            FROM document_shares s
+                            LEFT JOIN channels c ON c.team_id = :team AND c.channel_id = s.channel_id
+                            LEFT JOIN channels place ON place.team_id = :team AND place.channel_id = m.channel_id
+                           WHERE s.team_id = :team AND s.document_id = CAST(cited ->> 'document_id' AS uuid)
+                             AND (s.channel_id = m.channel_id OR c.kind = 'public'
+                                  OR coalesce(place.kind, 'im') IN ('im', 'personal'))))
+    RETURNING m.id
+""")
+"""Looks at every answer of the workspace: deletions are few, and nobody waits for this one."""
+
+_UNSHOWN = text("""
+    SELECT m.id AS message_id, m.channel_id, c.thread_ts, m.slack_ts, coalesce(m.reply_to, '') AS reply_to
+      FROM messages m JOIN conversations c ON c.team_id = m.team_id AND c.id = m.conversation_id
+     WHERE m.team_id = :team AND m.state = 'retracting'
+     ORDER BY m.id
+     LIMIT :limit
+""")
+
+_SHOWN = text("UPDATE messages SET state = 'retracted' WHERE team_id = :team AND id = :id AND state = 'retracting'")
+
+_DELETE_MESSAGE = text("""
+    DELETE FROM messages WHERE team_id = :team AND channel_id = :channel AND slack_ts = :ts AND role = 'user'
+    RETURNING id
+""")
