@@ -101,6 +101,7 @@ class Person:
     email: str | None = None
     kind: UserKind = UserKind.MEMBER
     is_admin: bool = False
+    is_deactivated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,14 @@ class Channel:
     name: str
     has_outsiders: bool
     member_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How often Slack had told of changes when we began to ask it something: of people, and of each channel."""
+
+    people: int = 0
+    channels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,8 +271,9 @@ class TurnContext:
     """What one question needs to be answered, read in one statement.
 
     `history` is the thread before the question, oldest first. `channel_ids` is the audience; of these,
-    `stale_channel_ids` were read from Slack too long ago (or never). `pending_files` counts the thread's files not yet
-    read, `processing` names those known by name. Without an `embedding_model_id` nothing was ever stored.
+    `stale_channel_ids` were read from Slack too long ago (or never). `asker` is who asks, as far as Slack had told by
+    the last of `people_changes`. `pending_files` counts the thread's files not yet read, `processing` names those known
+    by name. Without an `embedding_model_id` nothing was ever stored.
     """
 
     user_id: UUID
@@ -273,6 +283,8 @@ class TurnContext:
     channel_ids: frozenset[str]
     channel_synced_at: datetime | None = None
     stale_channel_ids: frozenset[str] = frozenset()
+    asker: Person | None = None
+    people_changes: int = 0
     embedding_model_id: ModelId | None = None
     pending_files: int = 0
     processing: tuple[str, ...] = ()

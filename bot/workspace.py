@@ -30,6 +30,7 @@ from bot.slack.hearing import HTTP_GAP_S, SOCKET_GAP_S, Hearing
 from bot.slack.identity import authorize_as
 from bot.slack.inbox import Inbox
 from bot.slack.intake import SlackIntake
+from bot.slack.membership import MembershipListeners
 from bot.slack.permalinks import permalinks
 from bot.slack.receipts import SlackReceipts
 from bot.values import LOCAL_TEAM_ID
@@ -159,6 +160,7 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
     register(
         bolt,
         events=EventListeners(inbox, workspace.clients.reading, workspace.capabilities),
+        membership=MembershipListeners(inbox),
         commands=CommandListeners(
             inbox, services.search, services.documents, services.audiences, docs_command=settings.command_docs
         ),

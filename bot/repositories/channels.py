@@ -15,7 +15,7 @@ from bot.db.types import MAX_DIMENSIONS
 from bot.errors import InvalidRequest
 from bot.repositories.audience import AUDIENCE, PERSONAL_PREFIX, PUBLIC_MAX_AGE_S, STALE
 from bot.text.clean import clean, clean_or_none
-from bot.values import Audience, Channel, ChannelKind, ModelId
+from bot.values import Audience, Changes, Channel, ChannelKind, ModelId
 
 _ASKER_BY_SLACK = "asker AS (SELECT id, slack_user_id, kind FROM users WHERE team_id = :team AND slack_user_id = :user)"
 _ASKER_BY_ID = "asker AS (SELECT id, slack_user_id, kind FROM users WHERE team_id = :team AND id = :user)"
@@ -41,19 +41,35 @@ class ChannelRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def record_channel(self, team_id: str, channel: Channel) -> None:
-        """Store a channel as Slack describes it now, with its people in place of those known before."""
+    async def get_changes(self, team_id: str, channel_ids: Collection[str] = ()) -> Changes:
+        """Return how often Slack has told of changes: look here before asking it, and hand it to `record_channel`."""
+        row = (await self._session.execute(_GET_CHANGES, {"team": team_id, "channels": list(channel_ids)})).one()
+        return Changes(row.people, dict(row.channels))
+
+    async def record_channel(self, team_id: str, channel: Channel, *, seen: Changes | None = None) -> bool:
+        """Store a channel as Slack describes it now, with its people in place of those known before.
+
+        False, and nothing is stored, when Slack has told of a change since `seen`: the description may be older.
+        """
+        if seen is None:
+            seen = await self.get_changes(team_id, [channel.channel_id])
+        # The lock lets a change of people that is being stored come first, or find the channel that we store.
+        if await self._session.scalar(_LOCK_PEOPLE, {"team": team_id}) not in (None, seen.people):
+            return False
         row = {
             "team": team_id,
             "channel": channel.channel_id,
             "kind": str(channel.kind),
             "name": clean(channel.name),
             "has_outsiders": channel.has_outsiders,
+            "seen": seen.channels.get(channel.channel_id, 0),
         }
         # The first statement locks the channel; the second, with a snapshot of its own, then sees everybody's members.
-        await self._session.execute(_RECORD_CHANNEL, row)
+        if (await self._session.execute(_RECORD_CHANNEL, row)).one_or_none() is None:
+            return False
         members = {"team": team_id, "channel": channel.channel_id, "members": sorted(channel.member_ids)}
         await self._session.execute(_REPLACE_MEMBERS, members)
+        return True
 
     async def record_personal(self, team_id: str, user_id: UUID) -> str:
         """Make sure that somebody has a personal place; return its channel id."""
@@ -199,7 +215,17 @@ _RECORD_CHANNEL = text("""
     VALUES (:team, :channel, :kind, :name, :has_outsiders, now())
     ON CONFLICT (team_id, channel_id) DO UPDATE
        SET kind = excluded.kind, name = excluded.name, has_outsiders = excluded.has_outsiders, synced_at = now()
+     WHERE channels.changes = :seen
+    RETURNING channel_id
 """)
+
+_GET_CHANGES = text("""
+    SELECT coalesce((SELECT people_changes FROM workspaces WHERE team_id = :team), 0) AS people,
+           coalesce((SELECT jsonb_object_agg(channel_id, changes) FROM channels
+                      WHERE team_id = :team AND channel_id = ANY(CAST(:channels AS text[]))), '{}') AS channels
+""")
+
+_LOCK_PEOPLE = text("SELECT people_changes FROM workspaces WHERE team_id = :team FOR SHARE")
 
 _REPLACE_MEMBERS = text("""
     WITH gone AS (

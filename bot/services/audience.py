@@ -1,21 +1,26 @@
-"""Who may read what, kept true by asking Slack again when what we know has aged."""
+"""Who may read what, kept true by asking Slack again when what we know has aged, or Slack told that it changed."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Collection
 from uuid import UUID
 
 import structlog
 
-from bot.db.engine import Sessions
-from bot.errors import NotFound
+from bot.db.engine import Session, Sessions
+from bot.errors import Forbidden, NotFound, ServiceUnavailable
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.users import UserRepository
 from bot.services.ports import Directory
-from bot.values import Audience, Person
+from bot.values import Audience, Changes, Person
 
 log = structlog.get_logger()
+
+READINGS = 4
+"""How often one question reads channels anew that change under its eyes."""
+
+DEACTIVATED = "Your Slack account is deactivated, so I can't answer you."
 
 
 class AudienceService:
@@ -30,63 +35,103 @@ class AudienceService:
         """Return who this is, by Slack's word. Raises NotFound, ServiceUnavailable."""
         return await self._directory.person(team_id, user_id)
 
-    async def refresh(self, team_id: str, channel_ids: Iterable[str]) -> None:
+    async def asker(self, team_id: str, user_id: str, *, since: int | None = None) -> Person:
+        """Return who asks, as Slack describes them since its last change of people; `since` spares looking that up.
+
+        Raises Forbidden for somebody deactivated, NotFound, ServiceUnavailable.
+        """
+        if since is None:
+            async with self._sessions.tenant(team_id) as session:
+                since = (await ChannelRepository(session).get_changes(team_id)).people
+        person = await self._directory.person(team_id, user_id, since=since)
+        if person.is_deactivated:
+            raise Forbidden(f"{user_id} is deactivated", user_message=DEACTIVATED)
+        return person
+
+    async def refresh(self, team_id: str, channel_ids: Collection[str]) -> set[str]:
         """Read these channels and their members anew; one that Slack doesn't show us any more is forgotten.
 
+        Returns those of which now is known what holds: not the ones that Slack told a change of meanwhile.
         Raises ServiceUnavailable: what may not be read is then not known, and nothing should be.
         """
-        await asyncio.gather(*(self._refresh_one(team_id, channel_id) for channel_id in channel_ids))
+        if not channel_ids:
+            return set()
+        async with self._sessions.tenant(team_id) as session:
+            seen = await ChannelRepository(session).get_changes(team_id, channel_ids)
+        known = await asyncio.gather(*(self._refresh_one(team_id, channel_id, seen) for channel_id in channel_ids))
+        return {channel_id for channel_id, is_known in zip(channel_ids, known, strict=True) if is_known}
 
-    async def _refresh_one(self, team_id: str, channel_id: str) -> None:
+    async def _refresh_one(self, team_id: str, channel_id: str, seen: Changes) -> bool:
         try:
-            channel = await self._directory.channel(team_id, channel_id)
+            channel = await self._directory.channel(team_id, channel_id, since=seen.people)
         except NotFound:
             log.info("channel.lost", channel_id=channel_id)
             async with self._sessions.tenant(team_id) as session:
                 await ChannelRepository(session).delete(team_id, channel_id)
-            return
+            return True
         async with self._sessions.tenant(team_id) as session:
-            await ChannelRepository(session).record_channel(team_id, channel)
+            return await ChannelRepository(session).record_channel(team_id, channel, seen=seen)
 
     async def of(self, team_id: str, *, channel_id: str, user_id: str, private: bool) -> Audience:
         """Return what an answer to `user_id` in this channel may use; `private` when nobody else will see it.
 
-        Raises ServiceUnavailable when what is known is too old and Slack can't be asked.
+        Raises Forbidden for somebody deactivated, ServiceUnavailable when what is known is too old and Slack can't be
+        asked.
         """
-        person = await self._directory.person(team_id, user_id)
+        person = await self.asker(team_id, user_id)
         async with self._sessions.tenant(team_id) as session:
             await UserRepository(session).record_person(team_id, person)  # who isn't known may read nothing
-        audience = await self.known(team_id, channel_id=channel_id, user_id=user_id, private=private)
-        async with self._sessions.tenant(team_id) as session:
-            stale = await ChannelRepository(session).list_stale(
-                team_id, audience.channel_ids, max_age_s=self.max_age_s, place=channel_id
+
+        async def look(session: Session) -> Audience:
+            return await ChannelRepository(session).get_audience(
+                team_id, channel_id=channel_id, slack_user_id=user_id, private=private
             )
-        if not stale:
-            return audience
-        await self.refresh(team_id, stale)
-        return await self.known(team_id, channel_id=channel_id, user_id=user_id, private=private)
+
+        return await self._settled(team_id, look, place=channel_id)
 
     async def of_user(self, team_id: str, user_id: UUID) -> Audience:
         """Return what one person may read by themselves: their personal place, and the channels open to them in Slack.
 
-        Raises ServiceUnavailable when what is known is too old and Slack can't be asked.
+        Raises Forbidden for somebody deactivated, ServiceUnavailable when what is known is too old and Slack can't be
+        asked.
         """
-        audience = await self.known_of_user(team_id, user_id)
         async with self._sessions.tenant(team_id) as session:
-            stale = await ChannelRepository(session).list_stale(team_id, audience.channel_ids, max_age_s=self.max_age_s)
-        if not stale:
-            return audience
-        await self.refresh(team_id, stale)
-        return await self.known_of_user(team_id, user_id)
+            user = await UserRepository(session).get(team_id, user_id)
+        if user is not None and user.slack_user_id is not None:
+            person = await self.asker(team_id, user.slack_user_id)
+            async with self._sessions.tenant(team_id) as session:
+                await UserRepository(session).record_person(team_id, person)
+
+        async def look(session: Session) -> Audience:
+            return await ChannelRepository(session).get_audience_of(team_id, user_id)
+
+        return await self._settled(team_id, look)
 
     async def known_of_user(self, team_id: str, user_id: UUID) -> Audience:
         """Return the same by what is stored, however old: for the command line, whose user has the database anyway."""
         async with self._sessions.tenant(team_id) as session:
             return await ChannelRepository(session).get_audience_of(team_id, user_id)
 
-    async def known(self, team_id: str, *, channel_id: str, user_id: str, private: bool) -> Audience:
-        """Return the same by what is stored, however old: for who has just refreshed it."""
-        async with self._sessions.tenant(team_id) as session:
-            return await ChannelRepository(session).get_audience(
-                team_id, channel_id=channel_id, slack_user_id=user_id, private=private
-            )
+    async def _settled(
+        self, team_id: str, look: Callable[[Session], Awaitable[Audience]], *, place: str | None = None
+    ) -> Audience:
+        """Return the audience that `look` finds, once nothing of it must be read from Slack again.
+
+        What was read here isn't read again for its age alone. Raises ServiceUnavailable.
+        """
+        read: set[str] = set()
+        for _ in range(READINGS):
+            async with self._sessions.tenant(team_id) as session:
+                audience = await look(session)
+                stale = await ChannelRepository(session).list_stale(
+                    team_id, audience.channel_ids, max_age_s=self.max_age_s, place=place
+                )
+            if not (unread := set(stale) - read):
+                return audience
+            read |= await self.refresh(team_id, unread)
+        raise unsettled()
+
+
+def unsettled() -> ServiceUnavailable:
+    """Return the error for channels that change faster than they can be read: then nothing is known."""
+    return ServiceUnavailable(f"memberships changed {READINGS} times while they were read")

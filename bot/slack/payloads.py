@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from bot.text.mrkdwn import mentioned_ids
+from bot.values import Person, UserKind
 
 Body = dict[str, Any]
 
 _HEARD = (None, "file_share", "thread_broadcast")
 """Subtypes of `message` that a person wrote; the others are edits, deletions and notices."""
+
+_CONVERSIONS = ("channel_convert_to_private", "channel_convert_to_public")
+"""Subtypes of `message` that Slack's published types leave out; there is no other event for it."""
 
 _ID = re.compile(r"[A-Z0-9]{1,40}")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
@@ -104,10 +108,56 @@ def deletion_from(event: object) -> Deletion | None:
     return Deletion(channel_id, ts) if is_id(channel_id) and is_ts(ts) else None
 
 
+def converted_channel(event: object) -> str | None:
+    """Return which channel was made private or public: Slack tells it by a notice in the channel alone."""
+    if not isinstance(event, dict) or event.get("subtype") not in _CONVERSIONS:
+        return None
+    return change_place(event)
+
+
+def change_place(event: Mapping[str, Any]) -> str | None:
+    """Return the channel that an event about a channel names: by its id, described, or by the id it had."""
+    channel = event.get("channel") or event.get("old_channel_id")
+    channel_id = channel.get("id") if isinstance(channel, dict) else channel
+    return channel_id if is_id(channel_id) else None
+
+
+def changed_person(event: Mapping[str, Any], *, team_id: str) -> Person | None:
+    """Return the person whom an event about one describes."""
+    user = event.get("user")
+    return person_from(user, team_id=team_id) if isinstance(user, dict) and is_id(user.get("id")) else None
+
+
+def person_from(user: dict[str, Any], *, team_id: str) -> Person:
+    """Return a person from Slack's user object; whoever isn't surely a full member counts as less."""
+    profile = user.get("profile") or {}
+    if user.get("is_stranger") or user.get("team_id", team_id) != team_id:
+        kind = UserKind.EXTERNAL
+    elif user.get("is_restricted") or user.get("is_ultra_restricted"):
+        kind = UserKind.GUEST
+    else:
+        kind = UserKind.MEMBER
+    name = profile.get("display_name") or user.get("real_name") or profile.get("real_name") or user.get("name")
+    return Person(
+        user["id"],
+        name or user["id"],
+        email=profile.get("email") if kind is UserKind.MEMBER else None,
+        kind=kind,
+        is_admin=bool(user.get("is_admin") or user.get("is_owner")),
+        is_deactivated=bool(user.get("deleted")),
+    )
+
+
 def asked_message(event: object) -> SlackMessage | None:
     """Return the message in which a stored event asks: the event itself, or what an edit made of a message."""
     edit = edit_from(event)
     return edit.message if edit else message_from(event)
+
+
+def place_of(body: Body) -> tuple[str, str] | None:
+    """Return an event's id and its workspace; None for what can't have come from Slack."""
+    event_id, team_id = body.get("event_id"), body.get("team_id")
+    return (event_id, team_id) if is_name(event_id) and is_id(team_id) else None
 
 
 def is_id(value: object) -> TypeGuard[str]:
