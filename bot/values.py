@@ -271,7 +271,9 @@ class TurnContext:
     """What one question needs to be answered, read in one statement.
 
     `history` is the thread before the question, oldest first. `channel_ids` is the audience; of these,
-    `stale_channel_ids` were read from Slack too long ago (or never). `asker` is who asks, as far as Slack had told by
+    `stale_channel_ids` were read from Slack too long ago (or never); `marked_channel_ids` are none of it, but changed
+    since they were read. `beyond_channel_ids` are those that the asker, as
+    far as we know, could read alone: never for an answer that others see. `asker` is who asks, as far as Slack had told by
     the last of `people_changes`. `pending_files` counts the thread's files not yet read, `processing` names those known
     by name. Without an `embedding_model_id` nothing was ever stored.
     """
@@ -283,6 +285,8 @@ class TurnContext:
     channel_ids: frozenset[str]
     channel_synced_at: datetime | None = None
     stale_channel_ids: frozenset[str] = frozenset()
+    marked_channel_ids: frozenset[str] = frozenset()
+    beyond_channel_ids: frozenset[str] = frozenset()
     asker: Person | None = None
     people_changes: int = 0
     embedding_model_id: ModelId | None = None
@@ -345,7 +349,7 @@ class Citation:
 class Answer:
     """What goes back to the person. Without citations `found` is False and `text` says so.
 
-    `unread` names the thread's files that were not read in time.
+    `unread` names the thread's files that were not read in time. `offers_more`: the asker alone could be told more.
     """
 
     text: str
@@ -353,6 +357,7 @@ class Answer:
     found: bool
     usage: Usage
     unread: tuple[str, ...] = ()
+    offers_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

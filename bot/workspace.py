@@ -120,7 +120,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
         services.answers,
         services.documents,
         services.indexes,
-        intake=SlackIntake(delivery, workspace.directory, bot_user_id=identity.bot_user_id),
+        intake=SlackIntake(delivery, workspace.directory, services.answers, bot_user_id=identity.bot_user_id),
         files=workspace.files,
         receipts=ReceiptService(services.sessions, SlackReceipts(delivery.posts), workspace.files),
         backfill=SlackBackfill(
@@ -164,7 +164,7 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
         commands=CommandListeners(
             inbox, services.search, services.documents, services.audiences, docs_command=settings.command_docs
         ),
-        actions=ActionListeners(services.answers, services.search, services.documents, services.audiences),
+        actions=ActionListeners(inbox, services.answers, services.search, services.documents, services.audiences),
         names=(settings.command_ask, settings.command_find, settings.command_docs),
     )
     return bolt

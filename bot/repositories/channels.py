@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.db.models import ChannelRow, Workspace
 from bot.db.types import MAX_DIMENSIONS
 from bot.errors import InvalidRequest
-from bot.repositories.audience import AUDIENCE, PERSONAL_PREFIX, PUBLIC_MAX_AGE_S, STALE
+from bot.repositories.audience import AUDIENCE, MARKED, PERSONAL_PREFIX, PUBLIC_MAX_AGE_S, STALE
 from bot.text.clean import clean, clean_or_none
 from bot.values import Audience, Changes, Channel, ChannelKind, ModelId
 
@@ -143,6 +143,13 @@ class ChannelRepository:
             "public_max_age_s": public_max_age_s,
         }
         return list(await self._session.scalars(statement, parameters))
+
+    async def list_marked(self, team_id: str, channel_ids: Collection[str]) -> list[str]:
+        """Return channels besides these of which Slack told a change since they were read; a few of them at most."""
+        statement = text(f"""
+            WITH audience AS (SELECT unnest(CAST(:channels AS text[])) AS channel_id) {MARKED}
+        """)
+        return list(await self._session.scalars(statement, {"team": team_id, "channels": list(channel_ids)}))
 
     async def record_workspace(self, team_id: str, *, name: str | None = None) -> None:
         """Make sure that the workspace has a row; a name is kept when one is given."""

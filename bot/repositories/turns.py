@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from bot.db.models import UNFINISHED
-from bot.repositories.audience import AUDIENCE, STALE
+from bot.repositories.audience import AUDIENCE, BEYOND, MARKED, STALE
 from bot.repositories.people import PERSON
 from bot.text.clean import clean, clean_or_none, to_json
 from bot.values import Answer, Citation, ModelId, Person, Question, Role, Turn, TurnContext, new_id
@@ -65,6 +65,8 @@ message_new AS (
 SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS thread_read,
        ARRAY(SELECT channel_id FROM audience) AS channel_ids,
        ARRAY({STALE}) AS stale_channel_ids,
+       ARRAY({MARKED}) AS marked_channel_ids,
+       ARRAY({BEYOND}) AS beyond_channel_ids,
        (SELECT synced_at FROM place) AS channel_synced_at,
        w.embedding_model_id, coalesce(w.people_changes, 0) AS people_changes,
        (SELECT json_agg(h ORDER BY h.ts, h.id)
@@ -157,6 +159,8 @@ def turn_context(row: RowMapping, asker: Person) -> TurnContext:
         channel_ids=frozenset(row["channel_ids"]),
         channel_synced_at=row["channel_synced_at"],
         stale_channel_ids=frozenset(row["stale_channel_ids"]),
+        marked_channel_ids=frozenset(row["marked_channel_ids"]),
+        beyond_channel_ids=frozenset(row["beyond_channel_ids"]),
         asker=asker,
         people_changes=row["people_changes"],
         embedding_model_id=None if model_id is None else ModelId(model_id),

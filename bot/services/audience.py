@@ -13,7 +13,7 @@ from bot.errors import Forbidden, NotFound, ServiceUnavailable
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.users import UserRepository
 from bot.services.ports import Directory
-from bot.values import Audience, Changes, Person
+from bot.values import Audience, Changes, Person, Question
 
 log = structlog.get_logger()
 
@@ -48,18 +48,29 @@ class AudienceService:
             raise Forbidden(f"{user_id} is deactivated", user_message=DEACTIVATED)
         return person
 
-    async def refresh(self, team_id: str, channel_ids: Collection[str]) -> set[str]:
+    async def refresh(self, team_id: str, channel_ids: Collection[str], *, perhaps: Collection[str] = ()) -> set[str]:
         """Read these channels and their members anew; one that Slack doesn't show us any more is forgotten.
 
-        Returns those of which now is known what holds: not the ones that Slack told a change of meanwhile.
+        Those in `perhaps` can only add to what may be read: when Slack doesn't answer about one, it is left as it was.
+        Returns those that needn't be read again now: not the ones that Slack told a change of meanwhile.
         Raises ServiceUnavailable: what may not be read is then not known, and nothing should be.
         """
-        if not channel_ids:
+        wanted = [*channel_ids, *perhaps]
+        if not wanted:
             return set()
         async with self._sessions.tenant(team_id) as session:
-            seen = await ChannelRepository(session).get_changes(team_id, channel_ids)
-        known = await asyncio.gather(*(self._refresh_one(team_id, channel_id, seen) for channel_id in channel_ids))
-        return {channel_id for channel_id, is_known in zip(channel_ids, known, strict=True) if is_known}
+            seen = await ChannelRepository(session).get_changes(team_id, wanted)
+        needed = (self._refresh_one(team_id, channel_id, seen) for channel_id in channel_ids)
+        hoped_for = (self._try_one(team_id, channel_id, seen) for channel_id in perhaps)
+        done = await asyncio.gather(*needed, *hoped_for)
+        return {channel_id for channel_id, is_done in zip(wanted, done, strict=True) if is_done}
+
+    async def _try_one(self, team_id: str, channel_id: str, seen: Changes) -> bool:
+        try:
+            await self._refresh_one(team_id, channel_id, seen)
+        except ServiceUnavailable as error:
+            log.info("channel.left_unread", channel_id=channel_id, reason=str(error))
+        return True
 
     async def _refresh_one(self, team_id: str, channel_id: str, seen: Changes) -> bool:
         try:
@@ -89,6 +100,21 @@ class AudienceService:
 
         return await self._settled(team_id, look, place=channel_id)
 
+    async def still_alone(self, question: Question, channel_ids: Collection[str]) -> frozenset[str]:
+        """Return those of these channels that who asks may surely read, by themselves, now.
+
+        Raises ServiceUnavailable when what is known is too old and Slack can't be asked.
+        """
+        team_id, wanted = question.team_id, frozenset(channel_ids)
+
+        async def look(session: Session) -> Audience:
+            audience = await ChannelRepository(session).get_audience(
+                team_id, channel_id=question.channel_id, slack_user_id=question.user_id, private=True
+            )
+            return Audience(team_id, audience.channel_ids & wanted)
+
+        return (await self._settled(team_id, look)).channel_ids
+
     async def of_user(self, team_id: str, user_id: UUID) -> Audience:
         """Return what one person may read by themselves: their personal place, and the channels open to them in Slack.
 
@@ -115,7 +141,7 @@ class AudienceService:
     async def _settled(
         self, team_id: str, look: Callable[[Session], Awaitable[Audience]], *, place: str | None = None
     ) -> Audience:
-        """Return the audience that `look` finds, once nothing of it must be read from Slack again.
+        """Return the audience that `look` finds, once nothing of it, or that may belong to it, must be read again.
 
         What was read here isn't read again for its age alone. Raises ServiceUnavailable.
         """
@@ -126,9 +152,11 @@ class AudienceService:
                 stale = await ChannelRepository(session).list_stale(
                     team_id, audience.channel_ids, max_age_s=self.max_age_s, place=place
                 )
-            if not (unread := set(stale) - read):
+                marked = await ChannelRepository(session).list_marked(team_id, audience.channel_ids)
+            unread, perhaps = set(stale) - read, set(marked) - read
+            if not unread and not perhaps:
                 return audience
-            read |= await self.refresh(team_id, unread)
+            read |= await self.refresh(team_id, unread, perhaps=perhaps)
         raise unsettled()
 
 

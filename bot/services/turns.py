@@ -83,10 +83,10 @@ class TurnService:
         read: set[str] = set()
         for _ in range(READINGS):
             person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
-            unread = turn.stale_channel_ids - read
-            if person == turn.asker and not unread:
+            unread, perhaps = turn.stale_channel_ids - read, turn.marked_channel_ids - read
+            if person == turn.asker and not unread and not perhaps:
                 return turn
-            read |= await self._audiences.refresh(question.team_id, unread)
+            read |= await self._audiences.refresh(question.team_id, unread, perhaps=perhaps)
             turn = await self._begin(question, person, private=private)
         raise unsettled()
 

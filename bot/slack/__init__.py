@@ -63,6 +63,7 @@ def register(
     app.command(find)(commands.on_find)
     app.command(docs)(commands.on_docs)
     app.action("nearest_passages")(actions.on_nearest_passages)
+    app.action("answer_privately")(actions.on_answer_privately)
     app.action("find_more")(actions.on_find_more)
     app.action("documents_more")(actions.on_documents_more)
     app.action("document_show")(actions.on_document_show)

@@ -64,6 +64,31 @@ class Deletion:
     ts: str
 
 
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A press of the button that asks a question of this channel again, for the one who pressed."""
+
+    team_id: str
+    user_id: str
+    channel_id: str
+    question_ts: str
+    trigger_id: str
+    thread_ts: str | None
+
+
+def click_from(body: Body) -> Click | None:
+    """Return who asks which question again; None for nonsense, and for a question of another place than the button's."""
+    team_id, user_id, channel_id = (_field(body, name, "id") for name in ("team", "user", "channel"))
+    actions, trigger_id = body.get("actions"), body.get("trigger_id")
+    first = actions[0] if isinstance(actions, list) and actions and isinstance(actions[0], dict) else {}
+    asked_in, _, question_ts = str(first.get("value")).partition(":")
+    if not (is_id(team_id) and is_id(user_id) and is_id(channel_id) and is_ts(question_ts) and is_name(trigger_id)):
+        return None
+    thread_ts = _field(body, "container", "thread_ts")
+    click = Click(team_id, user_id, channel_id, question_ts, trigger_id, thread_ts if is_ts(thread_ts) else None)
+    return click if asked_in == channel_id else None
+
+
 def message_from(event: object) -> SlackMessage | None:
     """Return what a person wrote; None for what apps write, for notices, and for nonsense."""
     if not isinstance(event, dict) or event.get("subtype") not in _HEARD or event.get("bot_id"):
@@ -130,7 +155,7 @@ def changed_person(event: Mapping[str, Any], *, team_id: str) -> Person | None:
 
 def person_from(user: dict[str, Any], *, team_id: str) -> Person:
     """Return a person from Slack's user object; whoever isn't surely a full member counts as less."""
-    profile = user.get("profile") or {}
+    profile = user["profile"] if isinstance(user.get("profile"), dict) else {}
     if user.get("is_stranger") or user.get("team_id", team_id) != team_id:
         kind = UserKind.EXTERNAL
     elif user.get("is_restricted") or user.get("is_ultra_restricted"):
@@ -181,6 +206,11 @@ def _inside(event: Mapping[str, Any], name: str) -> Body:
     if not isinstance(inner, dict):
         return {}
     return {**inner, "channel": event.get("channel"), "channel_type": event.get("channel_type")}
+
+
+def _field(body: Body, name: str, field: str) -> object:
+    inner = body.get(name)
+    return inner.get(field) if isinstance(inner, dict) else None
 
 
 def _file_ids(files: object) -> tuple[str, ...]:
