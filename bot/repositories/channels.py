@@ -15,10 +15,13 @@ from bot.db.types import MAX_DIMENSIONS
 from bot.errors import InvalidRequest
 from bot.repositories.audience import AUDIENCE, MARKED, PERSONAL_PREFIX, PUBLIC_MAX_AGE_S, STALE
 from bot.text.clean import clean, clean_or_none
-from bot.values import Audience, Changes, Channel, ChannelKind, ModelId
+from bot.values import Audience, Changes, Channel, ChannelKind, ModelId, UserKind
 
-_ASKER_BY_SLACK = "asker AS (SELECT id, slack_user_id, kind FROM users WHERE team_id = :team AND slack_user_id = :user)"
-_ASKER_BY_ID = "asker AS (SELECT id, slack_user_id, kind FROM users WHERE team_id = :team AND id = :user)"
+_ASKER = (
+    "asker AS (SELECT id, slack_user_id, coalesce(CAST(:kind AS text), kind) AS kind FROM users WHERE team_id = :team"
+)
+_ASKER_BY_SLACK = f"{_ASKER} AND slack_user_id = :user)"
+_ASKER_BY_ID = f"{_ASKER} AND id = :user)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +112,24 @@ class ChannelRepository:
         return len((await self._session.execute(statement, {"team": team_id, "channel": channel_id})).all())
 
     async def get_audience(
-        self, team_id: str, *, channel_id: str, slack_user_id: str, private: bool = False
+        self, team_id: str, *, channel_id: str, slack_user_id: str, kind: UserKind | None = None, private: bool = False
     ) -> Audience:
-        """Return what an answer in this channel may use; `private` when the asker alone will see it."""
-        parameters = {"user": slack_user_id, "channel": channel_id, "private": private}
+        """Return what an answer in this channel may use; `private` when the asker alone will see it.
+
+        `kind`, from who has just asked Slack, counts more than what is stored of the asker.
+        """
+        parameters = {
+            "user": slack_user_id,
+            "kind": None if kind is None else str(kind),
+            "channel": channel_id,
+            "private": private,
+        }
         return await self._audience(team_id, _ASKER_BY_SLACK, parameters)
 
-    async def get_audience_of(self, team_id: str, user_id: UUID) -> Audience:
+    async def get_audience_of(self, team_id: str, user_id: UUID, *, kind: UserKind | None = None) -> Audience:
         """Return what one person may read by themselves: what the HTTP API and the command line use."""
-        return await self._audience(team_id, _ASKER_BY_ID, {"user": user_id, "channel": None, "private": True})
+        parameters = {"user": user_id, "kind": None if kind is None else str(kind), "channel": None, "private": True}
+        return await self._audience(team_id, _ASKER_BY_ID, parameters)
 
     async def list_stale(
         self,

@@ -13,7 +13,7 @@ from bot.errors import Forbidden, NotFound, ServiceUnavailable
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.users import UserRepository
 from bot.services.ports import Directory
-from bot.values import Audience, Changes, Person, Question
+from bot.values import Audience, Changes, Person, Question, UserKind
 
 log = structlog.get_logger()
 
@@ -31,19 +31,19 @@ class AudienceService:
         self._directory = directory
         self.max_age_s = max_age_s
 
-    async def person(self, team_id: str, user_id: str) -> Person:
-        """Return who this is, by Slack's word. Raises NotFound, ServiceUnavailable."""
-        return await self._directory.person(team_id, user_id)
+    async def person(self, team_id: str, user_id: str, *, since: int | None = None) -> Person:
+        """Return who this is, as Slack describes them since its last change of people; `since` spares looking that up.
 
-    async def asker(self, team_id: str, user_id: str, *, since: int | None = None) -> Person:
-        """Return who asks, as Slack describes them since its last change of people; `since` spares looking that up.
-
-        Raises Forbidden for somebody deactivated, NotFound, ServiceUnavailable.
+        Raises NotFound, ServiceUnavailable.
         """
         if since is None:
             async with self._sessions.tenant(team_id) as session:
                 since = (await ChannelRepository(session).get_changes(team_id)).people
-        person = await self._directory.person(team_id, user_id, since=since)
+        return await self._directory.person(team_id, user_id, since=since)
+
+    async def asker(self, team_id: str, user_id: str, *, since: int | None = None) -> Person:
+        """Return the same of who asks. Raises Forbidden for somebody deactivated, NotFound, ServiceUnavailable."""
+        person = await self.person(team_id, user_id, since=since)
         if person.is_deactivated:
             raise Forbidden(f"{user_id} is deactivated", user_message=DEACTIVATED)
         return person
@@ -52,7 +52,7 @@ class AudienceService:
         """Read these channels and their members anew; one that Slack doesn't show us any more is forgotten.
 
         Those in `perhaps` can only add to what may be read: when Slack doesn't answer about one, it is left as it was.
-        Returns those that needn't be read again now: not the ones that Slack told a change of meanwhile.
+        Returns those of which now is known what holds: not the ones that Slack told a change of meanwhile.
         Raises ServiceUnavailable: what may not be read is then not known, and nothing should be.
         """
         wanted = [*channel_ids, *perhaps]
@@ -67,10 +67,10 @@ class AudienceService:
 
     async def _try_one(self, team_id: str, channel_id: str, seen: Changes) -> bool:
         try:
-            await self._refresh_one(team_id, channel_id, seen)
+            return await self._refresh_one(team_id, channel_id, seen)
         except ServiceUnavailable as error:
             log.info("channel.left_unread", channel_id=channel_id, reason=str(error))
-        return True
+            return False
 
     async def _refresh_one(self, team_id: str, channel_id: str, seen: Changes) -> bool:
         try:
@@ -95,13 +95,13 @@ class AudienceService:
 
         async def look(session: Session) -> Audience:
             return await ChannelRepository(session).get_audience(
-                team_id, channel_id=channel_id, slack_user_id=user_id, private=private
+                team_id, channel_id=channel_id, slack_user_id=user_id, kind=person.kind, private=private
             )
 
         return await self._settled(team_id, look, place=channel_id)
 
-    async def still_alone(self, question: Question, channel_ids: Collection[str]) -> frozenset[str]:
-        """Return those of these channels that who asks may surely read, by themselves, now.
+    async def still_alone(self, question: Question, channel_ids: Collection[str], *, kind: UserKind) -> frozenset[str]:
+        """Return those of these channels that who asks, as far as they belong here, may surely read by themselves, now.
 
         Raises ServiceUnavailable when what is known is too old and Slack can't be asked.
         """
@@ -109,7 +109,7 @@ class AudienceService:
 
         async def look(session: Session) -> Audience:
             audience = await ChannelRepository(session).get_audience(
-                team_id, channel_id=question.channel_id, slack_user_id=question.user_id, private=True
+                team_id, channel_id=question.channel_id, slack_user_id=question.user_id, kind=kind, private=True
             )
             return Audience(team_id, audience.channel_ids & wanted)
 
@@ -123,13 +123,15 @@ class AudienceService:
         """
         async with self._sessions.tenant(team_id) as session:
             user = await UserRepository(session).get(team_id, user_id)
+        kind: UserKind | None = None
         if user is not None and user.slack_user_id is not None:
             person = await self.asker(team_id, user.slack_user_id)
+            kind = person.kind
             async with self._sessions.tenant(team_id) as session:
                 await UserRepository(session).record_person(team_id, person)
 
         async def look(session: Session) -> Audience:
-            return await ChannelRepository(session).get_audience_of(team_id, user_id)
+            return await ChannelRepository(session).get_audience_of(team_id, user_id, kind=kind)
 
         return await self._settled(team_id, look)
 
@@ -146,14 +148,14 @@ class AudienceService:
         What was read here isn't read again for its age alone. Raises ServiceUnavailable.
         """
         read: set[str] = set()
-        for _ in range(READINGS):
+        for reading in range(READINGS):
             async with self._sessions.tenant(team_id) as session:
                 audience = await look(session)
                 stale = await ChannelRepository(session).list_stale(
                     team_id, audience.channel_ids, max_age_s=self.max_age_s, place=place
                 )
                 marked = await ChannelRepository(session).list_marked(team_id, audience.channel_ids)
-            unread, perhaps = set(stale) - read, set(marked) - read
+            unread, perhaps = set(stale) - read, set(marked) if reading == 0 else set[str]()  # these only add: once
             if not unread and not perhaps:
                 return audience
             read |= await self.refresh(team_id, unread, perhaps=perhaps)

@@ -30,7 +30,7 @@ class OfferService:
         It costs a search, and only where there is something beyond; Slack is asked only about where such passages are.
         When Slack doesn't answer, or the asker has lost what they had, there is nothing to offer.
         """
-        if not turn.beyond_channel_ids:
+        if not turn.beyond_channel_ids or turn.asker is None:
             return False
         result = await self._search.search(
             text,
@@ -42,7 +42,7 @@ class OfferService:
         )
         places = {passage.channel_id for passage in result.passages if passage.score > best and passage.channel_id}
         try:
-            return bool(places and await self._audiences.still_alone(question, places))
+            return bool(places and await self._audiences.still_alone(question, places, kind=turn.asker.kind))
         except ServiceUnavailable as error:
             log.info("offer.left_out", reason=str(error))
             return False

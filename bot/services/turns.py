@@ -81,9 +81,12 @@ class TurnService:
     async def _settled(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
         """Return the turn once neither its asker nor its audience has to be read from Slack again."""
         read: set[str] = set()
-        for _ in range(READINGS):
+        for reading in range(READINGS):
             person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
-            unread, perhaps = turn.stale_channel_ids - read, turn.marked_channel_ids - read
+            unread, perhaps = (
+                turn.stale_channel_ids - read,
+                turn.marked_channel_ids if reading == 0 else frozenset[str](),
+            )
             if person == turn.asker and not unread and not perhaps:
                 return turn
             read |= await self._audiences.refresh(question.team_id, unread, perhaps=perhaps)

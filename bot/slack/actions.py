@@ -18,7 +18,7 @@ from bot.slack.blocks import passage_blocks
 from bot.slack.commands import LISTED_PER_PAGE, Shown, document_id_from, found_page, shown
 from bot.slack.document_blocks import confirm_blocks, document_blocks, list_blocks
 from bot.slack.inbox import Inbox
-from bot.slack.payloads import Body, click_from
+from bot.slack.payloads import Body, click_from, thread_of
 from bot.text.mrkdwn import escape
 from bot.values import Audience
 
@@ -46,16 +46,14 @@ class ActionListeners:
     async def on_nearest_passages(self, ack: AsyncAck, respond: AsyncRespond, body: Body, action: Body) -> None:
         """Show the passages nearest to a question that found nothing."""
         await ack()
-        thread_ts = (body.get("container") or {}).get("thread_ts")
-        await shown(respond, lambda: self._nearest(body, action), thread_ts=thread_ts)
+        await shown(respond, lambda: self._nearest(body, action), thread_ts=thread_of(body))
 
     async def on_answer_privately(
         self, ack: AsyncAck, respond: AsyncRespond, body: Body, context: AsyncBoltContext
     ) -> None:
         """Answer the one who clicked alone, from what they may read; that is work, stored before they are told."""
         await ack()
-        thread_ts = (body.get("container") or {}).get("thread_ts")
-        await shown(respond, lambda: self._answer_privately(body, context["raw"]), thread_ts=thread_ts)
+        await shown(respond, lambda: self._answer_privately(body, context["raw"]), thread_ts=thread_of(body))
 
     async def on_find_more(self, ack: AsyncAck, respond: AsyncRespond, body: Body, action: Body) -> None:
         """Show the next page of a search."""

@@ -84,9 +84,14 @@ def click_from(body: Body) -> Click | None:
     asked_in, _, question_ts = str(first.get("value")).partition(":")
     if not (is_id(team_id) and is_id(user_id) and is_id(channel_id) and is_ts(question_ts) and is_name(trigger_id)):
         return None
-    thread_ts = _field(body, "container", "thread_ts")
-    click = Click(team_id, user_id, channel_id, question_ts, trigger_id, thread_ts if is_ts(thread_ts) else None)
+    click = Click(team_id, user_id, channel_id, question_ts, trigger_id, thread_of(body))
     return click if asked_in == channel_id else None
+
+
+def thread_of(body: Body) -> str | None:
+    """Return the thread in which somebody pressed a button; None outside of any."""
+    thread_ts = _field(body, "container", "thread_ts")
+    return thread_ts if is_ts(thread_ts) else None
 
 
 def message_from(event: object) -> SlackMessage | None:
