@@ -135,7 +135,9 @@ class Settings(BaseSettings):
     exact_search_limit: int = Field(50_000, ge=1, description="Visible chunks up to which search is always exact")
     file_wait_s: float = Field(60, ge=0, description="Longest wait of a question for files still being read")
     backfill_hours: float = Field(24, ge=0, description="Hours that are read after an outage; 0: none")
-    membership_age_s: float = Field(60, ge=0, description="Age at which a channel's members are read anew")
+    membership_age_s: float = Field(
+        60, ge=0, description="Age at which people and a channel's members are read anew, events or none"
+    )
     post_interval_s: float = Field(1.05, ge=0, description="Seconds between two messages to one channel")
     worker_stall_s: float = Field(30, gt=0, description="Silence after which a worker counts as dead")
     stop_grace_s: float = Field(15, ge=0, description="Seconds that work under way gets to end at a stop")

@@ -44,13 +44,13 @@ class Desk:
 class NoSlack:
     """Stands where Slack would be: says that there is none, and nothing else."""
 
-    async def channel(self, team_id: str, channel_id: str) -> Channel:
+    async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
         """Raise ServiceUnavailable: a channel that can't be asked for must not count as gone."""
-        raise _no_slack(f"channel {channel_id} of {team_id}")
+        raise _no_slack(f"channel {channel_id} of {team_id}, change {since}")
 
-    async def person(self, team_id: str, user_id: str) -> Person:
+    async def person(self, team_id: str, user_id: str, *, since: int = 0) -> Person:
         """Raise ServiceUnavailable."""
-        raise _no_slack(f"person {user_id} of {team_id}")
+        raise _no_slack(f"person {user_id} of {team_id}, change {since}")
 
     async def read_thread(self, team_id: str, channel_id: str, thread_ts: str) -> tuple[list[Turn], list[SharedFile]]:
         """Raise ServiceUnavailable."""

@@ -106,6 +106,7 @@ class Person:
     email: str | None = None
     kind: UserKind = UserKind.MEMBER
     is_admin: bool = False
+    is_deactivated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,14 @@ class Channel:
     name: str
     has_outsiders: bool
     member_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """How often Slack had told of changes when we began to ask it something: of people, and of each channel."""
+
+    people: int = 0
+    channels: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +276,11 @@ class TurnContext:
     """What one question needs to be answered, read in one statement.
 
     `history` is the thread before the question, oldest first. `channel_ids` is the audience; of these,
-    `stale_channel_ids` were read from Slack too long ago (or never). `pending_files` counts the thread's files not yet
-    read, `processing` names those known by name. Without an `embedding_model_id` nothing was ever stored.
+    `stale_channel_ids` were read from Slack too long ago (or never); `marked_channel_ids` are none of it, but changed
+    since they were read. `beyond_channel_ids` are those that the asker, as
+    far as we know, could read alone: never for an answer that others see. `asker` is who asks, as far as Slack had told by
+    the last of `people_changes`. `pending_files` counts the thread's files not yet read, `processing` names those known
+    by name. Without an `embedding_model_id` nothing was ever stored.
     """
 
     user_id: UUID
@@ -278,6 +290,10 @@ class TurnContext:
     channel_ids: frozenset[str]
     channel_synced_at: datetime | None = None
     stale_channel_ids: frozenset[str] = frozenset()
+    marked_channel_ids: frozenset[str] = frozenset()
+    beyond_channel_ids: frozenset[str] = frozenset()
+    asker: Person | None = None
+    people_changes: int = 0
     embedding_model_id: ModelId | None = None
     pending_files: int = 0
     processing: tuple[str, ...] = ()
@@ -338,7 +354,7 @@ class Citation:
 class Answer:
     """What goes back to the person. Without citations `found` is False and `text` says so.
 
-    `unread` names the thread's files that were not read in time.
+    `unread` names the thread's files that were not read in time. `offers_more`: the asker alone could be told more.
     """
 
     text: str
@@ -346,6 +362,7 @@ class Answer:
     found: bool
     usage: Usage
     unread: tuple[str, ...] = ()
+    offers_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
+from bot.services.offers import OfferService
 from bot.services.ports import Directory, FileSource, ThreadReader
 from bot.services.retention import RetentionService
 from bot.services.search import SearchService
@@ -83,7 +84,7 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
         )
         turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
-        writer = AnswerWriter(search, chat, permalink=outside.permalink)
+        writer = AnswerWriter(search, chat, OfferService(search, audiences), permalink=outside.permalink)
         answers = AnswerService(sessions, turns, writer, search, audiences, usage, queue.enqueue)
         users = UserService(sessions)
         indexes = IndexService(

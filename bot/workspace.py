@@ -31,6 +31,7 @@ from bot.slack.hearing import HTTP_GAP_S, SOCKET_GAP_S, Hearing
 from bot.slack.identity import authorize_as
 from bot.slack.inbox import Inbox
 from bot.slack.intake import SlackIntake
+from bot.slack.membership import MembershipListeners
 from bot.slack.permalinks import permalinks
 from bot.slack.receipts import SlackReceipts
 from bot.slack.retractions import SlackPostings
@@ -121,7 +122,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
         services.answers,
         services.documents,
         services.indexes,
-        intake=SlackIntake(delivery, workspace.directory, bot_user_id=identity.bot_user_id),
+        intake=SlackIntake(delivery, workspace.directory, services.answers, bot_user_id=identity.bot_user_id),
         files=workspace.files,
         receipts=ReceiptService(services.sessions, SlackReceipts(delivery.posts), workspace.files),
         backfill=SlackBackfill(
@@ -163,10 +164,11 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
     register(
         bolt,
         events=EventListeners(inbox, workspace.clients.reading, workspace.capabilities),
+        membership=MembershipListeners(inbox),
         commands=CommandListeners(
             inbox, services.search, services.documents, services.audiences, docs_command=settings.command_docs
         ),
-        actions=ActionListeners(services.answers, services.search, services.documents, services.audiences),
+        actions=ActionListeners(inbox, services.answers, services.search, services.documents, services.audiences),
         names=(settings.command_ask, settings.command_find, settings.command_docs),
     )
     return bolt

@@ -36,7 +36,10 @@ class Contracts:
         self.surfaces_without_schema: set[str] = set()
 
     def check_event(self, event: Json) -> None:
-        """Fail unless this inner event has the shape Slack gives it; its types know no tombstones."""
+        """Fail unless this inner event has the shape Slack gives it; its types know no tombstones, and no conversions."""
+        if str(event.get("subtype")).startswith("channel_convert_to_"):
+            self.surfaces_without_schema.add("a channel made private or public")
+            event = {**event, "subtype": "channel_archive", "team": ""}
         if event.get("message", {}).get("subtype") == "tombstone":
             self.surfaces_without_schema.add("a deleted message that has replies")
             event = event | {"message": event["previous_message"]}

@@ -23,6 +23,7 @@ from bot.slack import EVENTS, register
 from bot.slack.actions import ActionListeners
 from bot.slack.commands import CommandListeners
 from bot.slack.events import EventListeners
+from bot.slack.membership import MembershipListeners
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -39,6 +40,7 @@ def registered(names: tuple[str, str, str]) -> tuple[AsyncApp, list[Any]]:
     register(
         app,
         events=unwired(EventListeners),
+        membership=unwired(MembershipListeners),
         commands=unwired(CommandListeners),
         actions=unwired(ActionListeners),
         names=names,

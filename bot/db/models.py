@@ -82,7 +82,10 @@ def _refers(local: str, target: str, *, ondelete: str = "CASCADE") -> ForeignKey
 
 
 class Workspace(Base):
-    """A Slack team (or Enterprise organisation). `heard_at`: up to when we surely missed none of its events."""
+    """A Slack team (or Enterprise organisation). `heard_at`: up to when we surely missed none of its events.
+
+    `people_changes` counts how often Slack told that somebody isn't what they were: a guest, deactivated.
+    """
 
     __tablename__ = "workspaces"
 
@@ -92,6 +95,7 @@ class Workspace(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     embedding_model_id: Mapped[int | None]
     heard_at: Mapped[datetime | None]
+    people_changes: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime] = _now()
 
 
@@ -138,7 +142,11 @@ class ApiKey(Base):
 
 
 class ChannelRow(Base):
-    """A place in Slack, or somebody's `personal` place for uploads that come past Slack."""
+    """A place in Slack, or somebody's `personal` place for uploads that come past Slack.
+
+    `synced_at`: when it was read from Slack; null when that doesn't hold any more. `changes` counts how often Slack told
+    that it, or who is in it, changed: what was read before the last of them is not stored.
+    """
 
     __tablename__ = "channels"
 
@@ -149,6 +157,7 @@ class ChannelRow(Base):
     has_outsiders: Mapped[bool] = mapped_column(server_default=text("true"))
     settings: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     synced_at: Mapped[datetime | None]
+    changes: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class ChannelMember(Base):

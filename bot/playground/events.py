@@ -132,10 +132,60 @@ class Events:
             told["date_deleted"] = int(time.time())
         return {"type": f"group_{verb}", "channel": channel.id} | told
 
-    def user_change(self, user: User) -> Json:
-        """A person's profile or standing changed."""
+    def app_left(self, channel: Channel) -> Json:
+        """The app itself was taken out of a channel."""
+        side = "channel" if channel.kind is ChannelKind.PUBLIC else "group"
+        ts = self._store.ids.ts()
+        return {"type": f"{side}_left", "channel": channel.id, "actor_id": channel.creator_id, "event_ts": ts}
+
+    def channel_renamed(self, channel: Channel) -> Json:
+        """A channel has another name."""
+        is_public = channel.kind is ChannelKind.PUBLIC
+        described = {
+            "id": channel.id,
+            "name": channel.name,
+            "name_normalized": channel.name,
+            "created": channel.created,
+            "is_channel": is_public,
+            "is_mpim": channel.kind is ChannelKind.MPIM,
+        }
+        kind = "channel_rename" if is_public else "group_rename"
+        return {"type": kind, "channel": described, "event_ts": self._store.ids.ts()}
+
+    def channel_converted(self, channel: Channel, user: User) -> Json:
+        """A notice in a channel that was just made private, or public; Slack's types leave it out."""
+        ts = self._store.ids.ts()
+        side = "public" if channel.kind is ChannelKind.PUBLIC else "private"
+        return {
+            "type": "message",
+            "subtype": f"channel_convert_to_{side}",
+            "user": user.id,
+            "text": f"made this channel {side}.",
+            "channel": channel.id,
+            "channel_type": CHANNEL_TYPES[channel.kind],
+            "ts": ts,
+            "event_ts": ts,
+        }
+
+    def channel_connected(self, channel: Channel, team_id: str) -> Json:
+        """A channel is shared with another company now."""
+        ts = self._store.ids.ts()
+        return {"type": "channel_shared", "channel": channel.id, "connected_team_id": team_id, "event_ts": ts}
+
+    def channel_disconnected(self, channel: Channel, team_id: str) -> Json:
+        """A channel isn't shared with that company any more."""
+        return {
+            "type": "channel_unshared",
+            "channel": channel.id,
+            "previously_connected_team_id": team_id,
+            "is_ext_shared": self._store.has_outsiders(channel),
+            "event_ts": self._store.ids.ts(),
+        }
+
+    def person(self, kind: str, user: User) -> Json:
+        """Somebody's profile or standing changed (`user_change`), or they are new here (`team_join`)."""
         shown = user_json(user, with_email=False)
-        return {"type": "user_change", "user": shown, "cache_ts": int(time.time()), "event_ts": self._store.ids.ts()}
+        return {"type": kind, "user": shown, "cache_ts": int(time.time()), "event_ts": self._store.ids.ts()}
 
     def session_stopped(self, user: User, channel_id: str, thread_ts: str, streams: Sequence[str]) -> Json:
         """Somebody pressed Stop while these messages were being written."""

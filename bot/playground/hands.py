@@ -7,24 +7,20 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bot.errors import Forbidden, InvalidRequest, NotFound
-from bot.playground.copies import Copies
-from bot.playground.delivery import Delivery
 from bot.playground.elements import action_from, find_element
 from bot.playground.files import new_file
 from bot.playground.interactions import Interactions, ResponseUrl
+from bot.playground.places import Places
 from bot.playground.refusal import ApiRefusal
 from bot.playground.state import Channel, File, Json, Message, User, View
 from bot.playground.typed import rich_text, stored_text
 from bot.playground.workspace import Workspace
-from bot.values import ChannelKind, UserKind
 
 Attachment: TypeAlias = Path | tuple[str, bytes] | tuple[str, bytes, str]
 """A file to share: where it lies, or its name and bytes, with or without its MIME type."""
 
-PREFIXES = {ChannelKind.PUBLIC: "C", ChannelKind.PRIVATE: "C", ChannelKind.MPIM: "G", ChannelKind.IM: "D"}
 
-
-class Hands(Copies):
+class Hands(Places):
     """People and what they do. `who` and `where` are ids, names or the things themselves.
 
     Whatever Slack's own client wouldn't let a person do raises InvalidRequest, NotFound or Forbidden.
@@ -36,69 +32,6 @@ class Hands(Copies):
         super().__init__(workspace)
         self.interactions = interactions
         self.commands = dict(commands) if isinstance(commands, Mapping) else dict.fromkeys(commands, "")
-
-    def add_user(
-        self, name: str, *, email: str | None = None, kind: UserKind | str = UserKind.MEMBER, is_admin: bool = False
-    ) -> User:
-        """Let somebody into the workspace; they are in no channel yet."""
-        kind = UserKind(kind)
-        team_id = "T0ELSEWHERE" if kind is UserKind.EXTERNAL else self.store.team_id
-        user = User(self.store.ids.new("U"), name, team_id, email, kind, is_admin)
-        self.store.users[user.id] = user
-        self.workspace.watchers.tell("people")
-        return user
-
-    def add_channel(
-        self,
-        name: str,
-        *,
-        kind: ChannelKind | str = ChannelKind.PUBLIC,
-        members: Sequence[User | str] = (),
-        with_bot: bool = True,
-        topic: str = "",
-    ) -> Channel:
-        """Make a channel with these people in it, and the bot unless told otherwise; no events are sent."""
-        kind = ChannelKind(kind)
-        people = [self.store.user(member).id for member in members]
-        inside = [*people, *([self.store.bot.id] if with_bot else [])]
-        creator = people[0] if people else self.store.bot.id
-        channel_id = self.store.ids.new(PREFIXES[kind])
-        channel = self.store.add_channel(channel_id, kind, name, creator_id=creator, members=inside, topic=topic)
-        self.workspace.watchers.tell("channels")
-        return channel
-
-    def direct(self, who: User | str) -> Channel:
-        """Return this person's direct messages with the bot."""
-        return self.store.direct_channel(self.store.user(who).id)
-
-    def open_app(self, who: User | str, *, tab: str = "messages") -> Delivery | None:
-        """Let somebody open the app's messages or its Home."""
-        user = self.store.user(who)
-        event = self.workspace.events.app_home_opened(user, self.direct(user), tab=tab)
-        return self.workspace.deliveries.send(event)
-
-    def join(self, who: User | str, where: Channel | str) -> None:
-        """Bring somebody (or the bot) into a channel."""
-        self.workspace.join(self.store.user(who), self.store.channel(where))
-
-    def leave(self, who: User | str, where: Channel | str) -> None:
-        """Take somebody out of a channel."""
-        self.workspace.leave(self.store.user(who), self.store.channel(where))
-
-    def change_user(
-        self,
-        who: User | str,
-        *,
-        kind: UserKind | str | None = None,
-        is_admin: bool | None = None,
-        deleted: bool | None = None,
-    ) -> None:
-        """Change somebody's standing, or deactivate them; the app hears `user_change`."""
-        user = self.store.user(who)
-        user.kind = user.kind if kind is None else UserKind(kind)
-        user.is_admin = user.is_admin if is_admin is None else is_admin
-        user.deleted = user.deleted if deleted is None else deleted
-        self.workspace.deliveries.send(self.workspace.events.user_change(user))
 
     async def say(
         self,

@@ -14,17 +14,15 @@ MORE_SCOPES = frozenset({"channels:join", "files:write", "im:write", "reactions:
 SUBSCRIPTIONS = frozenset(
     {
         *("app_home_opened", "app_mention", "file_deleted"),
+        *("channel_archive", "channel_deleted", "channel_id_changed", "channel_left", "channel_rename"),
+        *("channel_shared", "channel_unarchive", "channel_unshared", "group_archive", "group_deleted", "group_left"),
+        *("group_rename", "group_unarchive", "member_joined_channel", "member_left_channel"),
+        *("team_join", "user_change"),
         *("message.channels", "message.groups", "message.im", "message.mpim"),
     }
 )
 
-MORE_SUBSCRIPTIONS = frozenset(
-    {
-        *("agent_session_stopped", "channel_archive", "channel_deleted", "channel_unarchive", "file_shared"),
-        *("group_archive", "group_deleted", "group_unarchive", "member_joined_channel", "member_left_channel"),
-        *("reaction_added", "reaction_removed", "user_change"),
-    }
-)
+MORE_SUBSCRIPTIONS = frozenset({"agent_session_stopped", "file_shared", "reaction_added", "reaction_removed"})
 """Events this Slack can send to an app that subscribes to more than the manifest does."""
 
 COMMANDS = {

@@ -35,7 +35,7 @@ class User:
 
 @dataclass(slots=True)
 class Channel:
-    """A place to talk in. `members` keeps the order in which people came."""
+    """A place to talk in. `members` keeps the order in which people came; `connected` are companies it is shared with."""
 
     id: str
     kind: ChannelKind
@@ -45,6 +45,7 @@ class Channel:
     topic: str = ""
     members: list[str] = field(default_factory=list)
     archived: bool = False
+    connected: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -204,6 +205,8 @@ class Store:
         """Forget a channel and all that was said in it."""
         del self.channels[channel_id], self.messages[channel_id]
         del self._threads[channel_id], self.tombstones[channel_id]
+        for file in self.files.values():
+            file.shares = [share for share in file.shares if share.channel_id != channel_id]
 
     def put(self, message: Message) -> None:
         """Take a message in."""
@@ -238,5 +241,7 @@ class Store:
         return [m for m in self.messages.get(channel_id, {}).values() if not m.is_reply or m.broadcast]
 
     def has_outsiders(self, channel: Channel) -> bool:
-        """True when somebody of another workspace is in the channel."""
-        return any(self.users[member].kind is UserKind.EXTERNAL for member in channel.members)
+        """True when the channel is shared with another company, or somebody of one is in it."""
+        return bool(channel.connected) or any(
+            self.users[member].kind is UserKind.EXTERNAL for member in channel.members
+        )

@@ -1,4 +1,4 @@
-"""What can happen in the workspace. Each thing is done first, then told to the app and to whoever watches."""
+"""What can happen to messages and files in the workspace. Each thing is done first, then told to the app and to whoever watches."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from uuid import uuid4
 
 from bot.playground.delivery import Deliveries
 from bot.playground.events import Events
+from bot.playground.rooms import Rooms
 from bot.playground.state import Channel, File, FileShare, Json, Message, Store, User
 from bot.playground.typed import rich_text
 from bot.playground.watch import Watchers
 
 
-class Workspace:
+class Workspace(Rooms):
     """The verbs of Slack, whoever uses them: a person through the page, the app through the Web API."""
 
     def __init__(self, store: Store, events: Events, deliveries: Deliveries, watchers: Watchers) -> None:
-        self.store = store
-        self.events = events
-        self.deliveries = deliveries
-        self.watchers = watchers
+        super().__init__(store, events, deliveries, watchers)
         self.statuses: dict[tuple[str, str], Json] = {}
         self.prompts: dict[str, Json] = {}
 
@@ -113,35 +111,6 @@ class Workspace:
             else:
                 self.delete(message)
 
-    def join(self, user: User, channel: Channel, *, inviter: User | None = None) -> None:
-        """Bring somebody into a channel; doing it twice is nothing."""
-        if user.id in channel.members:
-            return
-        channel.members.append(user.id)
-        self._send(channel.id, self.events.member("joined", user, channel, inviter=inviter.id if inviter else None))
-        self.watchers.tell("channels")
-
-    def leave(self, user: User, channel: Channel) -> None:
-        """Take somebody out of a channel."""
-        if user.id not in channel.members:
-            return
-        event = self.events.member("left", user, channel)
-        self._send(channel.id, event)
-        channel.members.remove(user.id)
-        self.watchers.tell("channels")
-
-    def archive(self, channel: Channel, by: User, *, archived: bool) -> None:
-        """Put a channel away, or bring it back."""
-        channel.archived = archived
-        self._send(channel.id, self.events.channel_fate("archive" if archived else "unarchive", channel, by))
-        self.watchers.tell("channels")
-
-    def remove_channel(self, channel: Channel, by: User) -> None:
-        """Delete a channel with all its messages."""
-        self._send(channel.id, self.events.channel_fate("deleted", channel, by))
-        self.store.drop_channel(channel.id)
-        self.watchers.tell("channels")
-
     def react(self, user: User, message: Message, name: str, *, remove: bool = False) -> bool:
         """Add or remove an emoji; False when it was so already."""
         users = message.reactions.setdefault(name, [])
@@ -218,14 +187,6 @@ class Workspace:
         in_channel = bool(self.store.channels[message.channel_id].name)
         by_person = not self.store.users[message.user_id].is_bot
         return in_channel and by_person and f"<@{self.store.bot.id}>" in message.text
-
-    def _hears(self, channel_id: str) -> bool:
-        channel = self.store.channels.get(channel_id)
-        return channel is not None and self.store.bot.id in channel.members
-
-    def _send(self, channel_id: str, event: Json) -> None:
-        if self._hears(channel_id):
-            self.deliveries.send(event)
 
     def _mark_time(self, message: Message) -> None:
         now = time.monotonic()

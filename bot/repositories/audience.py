@@ -38,6 +38,21 @@ place AS (
 Binds :team, :channel (null: no channel at all) and :private.
 """
 
+BEYOND = f"""
+    SELECT c.channel_id
+      FROM channels c CROSS JOIN seen_by s
+     WHERE c.team_id = :team AND NOT s.asker_alone
+       AND (c.kind = 'public' AND s.by_member
+            OR c.channel_id = (SELECT '{PERSONAL_PREFIX}' || id FROM asker)
+            OR c.channel_id IN (SELECT m.channel_id FROM channel_members m JOIN asker a USING (slack_user_id)
+                                 WHERE m.team_id = :team))
+       AND c.channel_id NOT IN (SELECT channel_id FROM audience)
+       AND EXISTS (SELECT FROM document_shares d WHERE d.team_id = :team AND d.channel_id = c.channel_id)
+"""
+"""What the asker could read alone, beyond `audience`, as far as something was shared there. Nothing of it may be shown
+to anybody before it is known that it still holds.
+"""
+
 STALE = f"""
     SELECT asked.channel_id
       FROM audience asked LEFT JOIN channels c ON c.team_id = :team AND c.channel_id = asked.channel_id
@@ -52,6 +67,16 @@ STALE = f"""
 
 Only where something was shared, and the place of the answer itself: nothing hangs on the others.
 """
+
+MARKED = """
+    SELECT c.channel_id
+      FROM channels c
+     WHERE c.team_id = :team AND c.kind <> 'personal' AND c.synced_at IS NULL
+       AND c.channel_id NOT IN (SELECT channel_id FROM audience)
+       AND EXISTS (SELECT FROM document_shares d WHERE d.team_id = :team AND d.channel_id = c.channel_id)
+     LIMIT 5
+"""
+"""Outside of `audience`, channels of which Slack told a change, so that they may belong to it by now."""
 
 PUBLIC_MAX_AGE_S = 300.0
 """A public channel seldom turns private, and there are many: they are trusted longer than the others."""

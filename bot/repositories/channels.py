@@ -13,12 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.db.models import ChannelRow, Workspace
 from bot.db.types import MAX_DIMENSIONS
 from bot.errors import InvalidRequest
-from bot.repositories.audience import AUDIENCE, PERSONAL_PREFIX, PUBLIC_MAX_AGE_S, STALE
+from bot.repositories.audience import AUDIENCE, MARKED, PERSONAL_PREFIX, PUBLIC_MAX_AGE_S, STALE
 from bot.text.clean import clean, clean_or_none
-from bot.values import Audience, Channel, ChannelKind, ModelId
+from bot.values import Audience, Changes, Channel, ChannelKind, ModelId, UserKind
 
-_ASKER_BY_SLACK = "asker AS (SELECT id, slack_user_id, kind FROM users WHERE team_id = :team AND slack_user_id = :user)"
-_ASKER_BY_ID = "asker AS (SELECT id, slack_user_id, kind FROM users WHERE team_id = :team AND id = :user)"
+_ASKER = (
+    "asker AS (SELECT id, slack_user_id, coalesce(CAST(:kind AS text), kind) AS kind FROM users WHERE team_id = :team"
+)
+_ASKER_BY_SLACK = f"{_ASKER} AND slack_user_id = :user)"
+_ASKER_BY_ID = f"{_ASKER} AND id = :user)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +44,35 @@ class ChannelRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def record_channel(self, team_id: str, channel: Channel) -> None:
-        """Store a channel as Slack describes it now, with its people in place of those known before."""
+    async def get_changes(self, team_id: str, channel_ids: Collection[str] = ()) -> Changes:
+        """Return how often Slack has told of changes: look here before asking it, and hand it to `record_channel`."""
+        row = (await self._session.execute(_GET_CHANGES, {"team": team_id, "channels": list(channel_ids)})).one()
+        return Changes(row.people, dict(row.channels))
+
+    async def record_channel(self, team_id: str, channel: Channel, *, seen: Changes | None = None) -> bool:
+        """Store a channel as Slack describes it now, with its people in place of those known before.
+
+        False, and nothing is stored, when Slack has told of a change since `seen`: the description may be older.
+        """
+        if seen is None:
+            seen = await self.get_changes(team_id, [channel.channel_id])
+        # The lock lets a change of people that is being stored come first, or find the channel that we store.
+        if await self._session.scalar(_LOCK_PEOPLE, {"team": team_id}) not in (None, seen.people):
+            return False
         row = {
             "team": team_id,
             "channel": channel.channel_id,
             "kind": str(channel.kind),
             "name": clean(channel.name),
             "has_outsiders": channel.has_outsiders,
+            "seen": seen.channels.get(channel.channel_id, 0),
         }
         # The first statement locks the channel; the second, with a snapshot of its own, then sees everybody's members.
-        await self._session.execute(_RECORD_CHANNEL, row)
+        if (await self._session.execute(_RECORD_CHANNEL, row)).one_or_none() is None:
+            return False
         members = {"team": team_id, "channel": channel.channel_id, "members": sorted(channel.member_ids)}
         await self._session.execute(_REPLACE_MEMBERS, members)
+        return True
 
     async def record_personal(self, team_id: str, user_id: UUID) -> str:
         """Make sure that somebody has a personal place; return its channel id."""
@@ -93,15 +112,24 @@ class ChannelRepository:
         return len((await self._session.execute(statement, {"team": team_id, "channel": channel_id})).all())
 
     async def get_audience(
-        self, team_id: str, *, channel_id: str, slack_user_id: str, private: bool = False
+        self, team_id: str, *, channel_id: str, slack_user_id: str, kind: UserKind | None = None, private: bool = False
     ) -> Audience:
-        """Return what an answer in this channel may use; `private` when the asker alone will see it."""
-        parameters = {"user": slack_user_id, "channel": channel_id, "private": private}
+        """Return what an answer in this channel may use; `private` when the asker alone will see it.
+
+        `kind`, from who has just asked Slack, counts more than what is stored of the asker.
+        """
+        parameters = {
+            "user": slack_user_id,
+            "kind": None if kind is None else str(kind),
+            "channel": channel_id,
+            "private": private,
+        }
         return await self._audience(team_id, _ASKER_BY_SLACK, parameters)
 
-    async def get_audience_of(self, team_id: str, user_id: UUID) -> Audience:
+    async def get_audience_of(self, team_id: str, user_id: UUID, *, kind: UserKind | None = None) -> Audience:
         """Return what one person may read by themselves: what the HTTP API and the command line use."""
-        return await self._audience(team_id, _ASKER_BY_ID, {"user": user_id, "channel": None, "private": True})
+        parameters = {"user": user_id, "kind": None if kind is None else str(kind), "channel": None, "private": True}
+        return await self._audience(team_id, _ASKER_BY_ID, parameters)
 
     async def list_stale(
         self,
@@ -127,6 +155,13 @@ class ChannelRepository:
             "public_max_age_s": public_max_age_s,
         }
         return list(await self._session.scalars(statement, parameters))
+
+    async def list_marked(self, team_id: str, channel_ids: Collection[str]) -> list[str]:
+        """Return channels besides these of which Slack told a change since they were read; a few of them at most."""
+        statement = text(f"""
+            WITH audience AS (SELECT unnest(CAST(:channels AS text[])) AS channel_id) {MARKED}
+        """)
+        return list(await self._session.scalars(statement, {"team": team_id, "channels": list(channel_ids)}))
 
     async def record_workspace(self, team_id: str, *, name: str | None = None) -> None:
         """Make sure that the workspace has a row; a name is kept when one is given."""
@@ -199,7 +234,17 @@ _RECORD_CHANNEL = text("""
     VALUES (:team, :channel, :kind, :name, :has_outsiders, now())
     ON CONFLICT (team_id, channel_id) DO UPDATE
        SET kind = excluded.kind, name = excluded.name, has_outsiders = excluded.has_outsiders, synced_at = now()
+     WHERE channels.changes = :seen
+    RETURNING channel_id
 """)
+
+_GET_CHANGES = text("""
+    SELECT coalesce((SELECT people_changes FROM workspaces WHERE team_id = :team), 0) AS people,
+           coalesce((SELECT jsonb_object_agg(channel_id, changes) FROM channels
+                      WHERE team_id = :team AND channel_id = ANY(CAST(:channels AS text[]))), '{}') AS channels
+""")
+
+_LOCK_PEOPLE = text("SELECT people_changes FROM workspaces WHERE team_id = :team FOR SHARE")
 
 _REPLACE_MEMBERS = text("""
     WITH gone AS (

@@ -57,8 +57,8 @@ class ConversationRepository:
         for _ in range(2):  # person and thread may each be made by somebody else while the statement runs
             row = (await self._session.execute(turns.BEGIN, parameters)).mappings().one_or_none()
             if row is not None:
-                return turns.turn_context(row)
-        return turns.turn_context((await self._session.execute(turns.BEGIN, parameters)).mappings().one())
+                return turns.turn_context(row, person)
+        return turns.turn_context((await self._session.execute(turns.BEGIN, parameters)).mappings().one(), person)
 
     async def record_answer(
         self,

@@ -10,10 +10,10 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 
 from bot.db.models import UNFINISHED
-from bot.repositories.audience import AUDIENCE, STALE
+from bot.repositories.audience import AUDIENCE, BEYOND, MARKED, STALE
 from bot.repositories.people import PERSON
 from bot.text.clean import clean, clean_or_none, to_json
-from bot.values import Answer, Citation, ModelId, Question, Role, Turn, TurnContext, new_id
+from bot.values import Answer, Citation, ModelId, Person, Question, Role, Turn, TurnContext, new_id
 
 PENDING_FILES = f"""
     (SELECT count(*) FROM work w
@@ -43,6 +43,12 @@ conversation_new AS (
 )"""
 """`conversation (id, thread_read_at)`, after `person (id)`: one row, or none when another transaction just made it."""
 
+UNREADABLE_SOURCE = """
+    SELECT FROM jsonb_array_elements(m.sources) AS source
+     WHERE NOT EXISTS (SELECT FROM document_shares d JOIN audience USING (channel_id)
+                        WHERE d.team_id = :team AND d.document_id = CAST(source ->> 'document_id' AS uuid))"""
+"""The sources of a message `m` that `audience` may not read."""
+
 BEGIN = text(f"""
 WITH {PERSON},
 asker AS (SELECT id, CAST(:slack_user AS text) AS slack_user_id, CAST(:user_kind AS text) AS kind FROM person),
@@ -59,21 +65,25 @@ message_new AS (
 SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS thread_read,
        ARRAY(SELECT channel_id FROM audience) AS channel_ids,
        ARRAY({STALE}) AS stale_channel_ids,
+       ARRAY({MARKED}) AS marked_channel_ids,
+       ARRAY({BEYOND}) AS beyond_channel_ids,
        (SELECT synced_at FROM place) AS channel_synced_at,
-       (SELECT embedding_model_id FROM workspaces WHERE team_id = :team) AS embedding_model_id,
+       w.embedding_model_id, coalesce(w.people_changes, 0) AS people_changes,
        (SELECT json_agg(h ORDER BY h.ts, h.id)
           FROM (SELECT m.id, m.role, m.content AS text, coalesce(m.author_name, u.name) AS author, m.slack_ts AS ts
                   FROM messages m LEFT JOIN users u ON u.team_id = m.team_id AND u.id = m.author_id
                  WHERE m.team_id = :team AND m.conversation_id = c.id
                    AND (m.slack_ts < :ts OR m.role = 'assistant' AND m.reply_to < :ts)
+                   AND NOT EXISTS ({UNREADABLE_SOURCE})
                  ORDER BY m.slack_ts DESC, m.id DESC
                  LIMIT :history_limit) h) AS history,
        {PENDING_FILES}
-  FROM person p CROSS JOIN conversation c
+  FROM person p CROSS JOIN conversation c LEFT JOIN workspaces w ON w.team_id = :team
 """)
 """Stores who asks, the conversation and the question, and reads what an answer needs: one row of a TurnContext.
 
-An answer to an earlier question is history, though it may have been posted after the next one was asked.
+An answer to an earlier question is history, though it may have been posted after the next one was asked; not so one
+that rests on what the audience of this one may not read, or not any more.
 """
 
 RECORD_ANSWER = text("""
@@ -142,8 +152,8 @@ def begin_parameters(question: Question, *, history_limit: int, private: bool) -
     }
 
 
-def turn_context(row: RowMapping) -> TurnContext:
-    """Return the value made from `BEGIN`'s row."""
+def turn_context(row: RowMapping, asker: Person) -> TurnContext:
+    """Return the value made from `BEGIN`'s row, for who asked."""
     model_id = row["embedding_model_id"]
     return TurnContext(
         user_id=row["user_id"],
@@ -153,6 +163,10 @@ def turn_context(row: RowMapping) -> TurnContext:
         channel_ids=frozenset(row["channel_ids"]),
         channel_synced_at=row["channel_synced_at"],
         stale_channel_ids=frozenset(row["stale_channel_ids"]),
+        marked_channel_ids=frozenset(row["marked_channel_ids"]),
+        beyond_channel_ids=frozenset(row["beyond_channel_ids"]),
+        asker=asker,
+        people_changes=row["people_changes"],
         embedding_model_id=None if model_id is None else ModelId(model_id),
         pending_files=row["pending_files"],
         processing=tuple(row["processing"]),

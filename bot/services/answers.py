@@ -20,7 +20,8 @@ from bot.services.search import SearchService
 from bot.services.turns import TurnService
 from bot.services.usage import UsageService
 from bot.services.writer import AnswerWriter
-from bot.values import Answer, Audience, Passage, Question, Spending, TurnContext, Vector
+from bot.text.followup import standalone
+from bot.values import Answer, Audience, Passage, Question, Role, Spending, Turn, TurnContext, Vector
 
 log = structlog.get_logger()
 
@@ -110,6 +111,18 @@ class AnswerService:
         audience = await self._audiences.of(team_id, channel_id=channel_id, user_id=user_id, private=True)
         result = await self._search.search(message.content, audience=audience)
         return result.passages or result.nearest
+
+    async def asked_before(self, team_id: str, *, channel_id: str, ts: str) -> str | None:
+        """Return a stored question, with what it refers to, so that it can be asked again elsewhere; None when gone."""
+        here = Audience(team_id, frozenset([channel_id]))
+        async with self._sessions.tenant(team_id) as session:
+            conversations = ConversationRepository(session)
+            message = await conversations.get_message(team_id, channel_id, ts)
+            thread = message and await conversations.get_with_messages(team_id, message.conversation_id, audience=here)
+        if not message or not thread or message.role != Role.USER:
+            return None
+        earlier = [Turn(Role(said.role), said.content) for said in thread.messages if (said.slack_ts or "") < ts]
+        return standalone(message.content, earlier)
 
     async def _begin(self, question: Question, *, private: bool) -> tuple[TurnContext, Vector | None]:
         """Return what the question needs to be answered, and its vector, None when the embedding model is away."""

@@ -179,7 +179,7 @@ class DocumentService:
 
     async def viewer(self, team_id: str, slack_user_id: str) -> User:
         """Return the asker's own row, made when it isn't there."""
-        person = await self._audiences.person(team_id, slack_user_id)
+        person = await self._audiences.asker(team_id, slack_user_id)
         async with self._sessions.tenant(team_id) as session:
             users = UserRepository(session)
             await users.record_person(team_id, person)

@@ -50,7 +50,7 @@ def receipt_errand(team_id: str, *, channel_id: str, message_ts: str, thread_ts:
 
 
 def command_errand(team_id: str, *, trigger_id: str, user_id: str) -> Errand:
-    """Return the work of answering a question asked by a slash command: its asker alone sees the answer."""
+    """Return the work of answering a question asked by a slash command, or a click: its asker alone sees the answer."""
     key = f"command:{trigger_id}"
     ids = {"team_id": team_id, "user_id": user_id}
     return Errand("answer", team_id, key, ids, lock=f"{team_id}:{key}", asker=user_id)

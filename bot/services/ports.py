@@ -118,11 +118,17 @@ class Backfill(Protocol):
 class Directory(Protocol):
     """Who and what is in the workspace, by Slack's word."""
 
-    async def channel(self, team_id: str, channel_id: str) -> Channel:
-        """Return the channel with its members. Raises NotFound, ServiceUnavailable."""
+    async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
+        """Return the channel with its members; of these, what was read before `since` is read again.
 
-    async def person(self, team_id: str, user_id: str) -> Person:
-        """Return the person. Raises NotFound, ServiceUnavailable."""
+        Raises NotFound, ServiceUnavailable.
+        """
+
+    async def person(self, team_id: str, user_id: str, *, since: int = 0) -> Person:
+        """Return the person, as read when Slack had told of at least `since` changes of people.
+
+        Raises NotFound, ServiceUnavailable.
+        """
 
 
 class Claim(Protocol):

@@ -10,10 +10,10 @@ from uuid import UUID
 from bot.db.engine import Sessions
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.conversations import ConversationRepository
-from bot.services.audience import AudienceService
+from bot.services.audience import READINGS, AudienceService, unsettled
 from bot.services.errands import ingest_errand
 from bot.services.ports import Enqueue, Reply, ThreadReader
-from bot.values import Audience, Errand, Question, SharedFile, TurnContext, new_id
+from bot.values import Audience, Errand, Person, Question, SharedFile, TurnContext, new_id
 
 _POLL_S = 0.25
 
@@ -37,8 +37,14 @@ class TurnService:
         self._file_wait_s = file_wait_s
 
     async def begin(self, question: Question, *, private: bool) -> TurnContext:
-        """Store the question and return what is known of its thread and audience. Raises NotFound for nobody's."""
-        person = await self._audiences.person(question.team_id, question.user_id)
+        """Store the question and return what is known of its thread and audience.
+
+        Raises NotFound for nobody's, Forbidden for one of somebody deactivated, ServiceUnavailable.
+        """
+        person = await self._audiences.asker(question.team_id, question.user_id, since=0)  # `catch_up` looks again
+        return await self._begin(question, person, private=private)
+
+    async def _begin(self, question: Question, person: Person, *, private: bool) -> TurnContext:
         async with self._sessions.tenant(question.team_id) as session:
             return await ConversationRepository(session).begin_turn(
                 question, person, private=private, max_age_s=self._audiences.max_age_s
@@ -56,23 +62,36 @@ class TurnService:
         return question, TurnContext(user_id, conversation_id, (), True, audience.channel_ids)
 
     async def catch_up(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
-        """Read what the thread held before us, once, and the memberships that have aged. Raises ServiceUnavailable."""
-        if not turn.thread_read and not question.opens_thread and not private:
-            turns, files = await self._threads.read_thread(question.team_id, question.channel_id, question.thread_ts)
-            earlier = [turn for turn in turns if (turn.ts or "") < question.ts]
-            async with self._sessions.tenant(question.team_id) as session:
-                await ConversationRepository(session).record_thread(
-                    question.team_id, turn.conversation_id, question.channel_id, earlier
-                )
-                new = [await self._enqueue(session, _reading(file)) for file in files]
-            turn = replace(turn, history=tuple(earlier), pending_files=turn.pending_files + sum(new))
-        if turn.stale_channel_ids:
-            await self._audiences.refresh(question.team_id, turn.stale_channel_ids)
-            audience = await self._audiences.known(
-                question.team_id, channel_id=question.channel_id, user_id=question.user_id, private=private
+        """Read what has aged or changed of people and channels, and once what the thread held before us.
+
+        Raises Forbidden, ServiceUnavailable.
+        """
+        turn = await self._settled(question, turn, private=private)
+        if turn.thread_read or question.opens_thread or private:
+            return turn
+        turns, files = await self._threads.read_thread(question.team_id, question.channel_id, question.thread_ts)
+        earlier = [turn for turn in turns if (turn.ts or "") < question.ts]
+        async with self._sessions.tenant(question.team_id) as session:
+            await ConversationRepository(session).record_thread(
+                question.team_id, turn.conversation_id, question.channel_id, earlier
             )
-            turn = replace(turn, channel_ids=audience.channel_ids)
-        return turn
+            new = [await self._enqueue(session, _reading(file)) for file in files]
+        return replace(turn, history=tuple(earlier), pending_files=turn.pending_files + sum(new))
+
+    async def _settled(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
+        """Return the turn once neither its asker nor its audience has to be read from Slack again."""
+        read: set[str] = set()
+        for reading in range(READINGS):
+            person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
+            unread, perhaps = (
+                turn.stale_channel_ids - read,
+                turn.marked_channel_ids if reading == 0 else frozenset[str](),
+            )
+            if person == turn.asker and not unread and not perhaps:
+                return turn
+            read |= await self._audiences.refresh(question.team_id, unread, perhaps=perhaps)
+            turn = await self._begin(question, person, private=private)
+        raise unsettled()
 
     async def wait_for_files(self, question: Question, turn: TurnContext, reply: Reply) -> tuple[str, ...]:
         """Wait for the thread's files; return the names of those still unread when patience ends."""

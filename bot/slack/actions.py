@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 
 from slack_bolt.context.ack.async_ack import AsyncAck
+from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.context.respond.async_respond import AsyncRespond
 
+from bot.errors import InvalidRequest
 from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
+from bot.services.errands import command_errand
 from bot.services.search import SearchService
 from bot.slack.blocks import passage_blocks
 from bot.slack.commands import LISTED_PER_PAGE, Shown, document_id_from, found_page, shown
 from bot.slack.document_blocks import confirm_blocks, document_blocks, list_blocks
-from bot.slack.payloads import Body
+from bot.slack.inbox import Inbox
+from bot.slack.payloads import Body, click_from, thread_of
 from bot.text.mrkdwn import escape
 from bot.values import Audience
 
@@ -27,11 +31,13 @@ class ActionListeners:
 
     def __init__(
         self,
+        inbox: Inbox,
         answers: AnswerService,
         search: SearchService,
         documents: DocumentService,
         audiences: AudienceService,
     ) -> None:
+        self._inbox = inbox
         self._answers = answers
         self._search = search
         self._documents = documents
@@ -40,8 +46,14 @@ class ActionListeners:
     async def on_nearest_passages(self, ack: AsyncAck, respond: AsyncRespond, body: Body, action: Body) -> None:
         """Show the passages nearest to a question that found nothing."""
         await ack()
-        thread_ts = (body.get("container") or {}).get("thread_ts")
-        await shown(respond, lambda: self._nearest(body, action), thread_ts=thread_ts)
+        await shown(respond, lambda: self._nearest(body, action), thread_ts=thread_of(body))
+
+    async def on_answer_privately(
+        self, ack: AsyncAck, respond: AsyncRespond, body: Body, context: AsyncBoltContext
+    ) -> None:
+        """Answer the one who clicked alone, from what they may read; that is work, stored before they are told."""
+        await ack()
+        await shown(respond, lambda: self._answer_privately(body, context["raw"]), thread_ts=thread_of(body))
 
     async def on_find_more(self, ack: AsyncAck, respond: AsyncRespond, body: Body, action: Body) -> None:
         """Show the next page of a search."""
@@ -86,6 +98,16 @@ class ActionListeners:
         if not passages:
             return "Nothing that you may read comes near.", []
         return "The nearest passages", passage_blocks(passages[:NEAREST_SHOWN])
+
+    async def _answer_privately(self, body: Body, raw: bytes) -> Shown:
+        click = click_from(body)
+        if click is None:
+            raise InvalidRequest("a click that asks nothing")
+        if await self._answers.asked_before(click.team_id, channel_id=click.channel_id, ts=click.question_ts) is None:
+            return "I don't have that question any more. Please ask it again.", []
+        errand = command_errand(click.team_id, trigger_id=click.trigger_id, user_id=click.user_id)
+        await self._inbox.accept(raw, event_id=errand.key, team_id=click.team_id, errands=[errand])
+        return "Looking …", []
 
     async def _find_more(self, body: Body, action: Body) -> Shown:
         asked = json.loads(action["value"])

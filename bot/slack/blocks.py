@@ -22,6 +22,9 @@ VALUE_LIMIT = 2_000
 NAME_LIMIT = 200
 
 
+OFFER = "I may be able to say more to you alone, from what you may read yourself."
+
+
 def literal(text: str, **style: bool) -> Block:
     """Return text that Slack shows as it is."""
     element: Block = {"type": "text", "text": text}
@@ -65,13 +68,19 @@ def actions(*buttons: Block) -> Block:
 
 
 def answer_blocks(answer: Answer, *, question_ref: str) -> list[Block]:
-    """Return what stands under an answer's text: numbered sources, unread files, and a way on when nothing was found."""
-    blocks = source_blocks(answer.citations)
+    """Return what stands under an answer's text: numbered sources, unread files, and ways on.
+
+    An offer to say more in private is always the same sentence: everybody here reads it.
+    """
+    blocks, ways = source_blocks(answer.citations), []
     if answer.unread:
         blocks.append(context(f"Not read yet, so not used here: {', '.join(answer.unread)}"))
+    if answer.offers_more:
+        blocks.append(context(OFFER))
+        ways.append(button("Answer me privately", "answer_privately", question_ref))
     if not answer.found:
-        blocks.append(actions(button("Show me the nearest passages", "nearest_passages", question_ref)))
-    return blocks
+        ways.append(button("Show me the nearest passages", "nearest_passages", question_ref))
+    return [*blocks, actions(*ways)] if ways else blocks
 
 
 def source_blocks(citations: Sequence[Citation]) -> list[Block]:

@@ -99,10 +99,12 @@ class Delivery:
         """Return the reply to this question; nothing is posted yet."""
         return ThreadReply(self, question, claim)
 
-    def reply_privately(self, question: Question, claim: Claim, *, response_url: str) -> PrivateReply:
-        """Return the reply to a command, which its asker alone sees."""
-        http = self.clients.session
-        return PrivateReply(self.posts.sessions, http, question, claim, response_url=response_url)
+    def reply_privately(
+        self, question: Question, claim: Claim, *, response_url: str, thread_ts: str | None = None
+    ) -> PrivateReply:
+        """Return the reply to a command or a click, which its asker alone sees, in a thread when one is named."""
+        sessions, http = self.posts.sessions, self.clients.session
+        return PrivateReply(sessions, http, question, claim, response_url=response_url, thread_ts=thread_ts)
 
 
 class ThreadReply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import NotFound
 from bot.slack.client import ask
+from bot.slack.payloads import person_from
 from bot.text.mrkdwn import mentioned_ids, plain_from
 from bot.values import Channel, ChannelKind, Person, Role, SharedFile, Turn, UserKind
 
@@ -21,25 +23,41 @@ THREAD_LIMIT = 5000
 """Messages of a thread that are read at most, its oldest: Slack gives them in that order."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A person as Slack described them at a time (monotonic seconds), when it had told of so many changes of people."""
+
+    person: Person
+    asked_at: float
+    changes: int
+
+
 class SlackDirectory:
-    """People and channels, by Slack's word. A person's description is kept for `max_age_s`."""
+    """People and channels, by Slack's word.
+
+    A person's description is kept for `max_age_s`, and no longer than until Slack tells, to any process of ours, that
+    somebody isn't what they were: `since` says how often it has.
+    """
 
     def __init__(self, client: AsyncWebClient, *, max_age_s: float) -> None:
         self._client = client
         self._max_age_s = max_age_s
-        self._people: dict[tuple[str, str], tuple[float, Person]] = {}
+        self._people: dict[tuple[str, str], _Known] = {}
+        self._changes: dict[str, int] = {}
 
-    async def person(self, team_id: str, user_id: str) -> Person:
+    async def person(self, team_id: str, user_id: str, *, since: int = 0) -> Person:
         """Return the person. Raises NotFound, ServiceUnavailable."""
-        known = self._people.get((team_id, user_id))
-        if known and time.monotonic() - known[0] < self._max_age_s:
-            return known[1]
+        changes = self._changes[team_id] = max(since, self._changes.get(team_id, 0))
+        known, now = self._people.get((team_id, user_id)), time.monotonic()
+        if known and known.changes == changes and now - known.asked_at < self._max_age_s:
+            return known.person
         response = await ask(self._client.users_info(user=user_id))
         person = person_from(response["user"], team_id=team_id)
-        self._people[team_id, user_id] = (time.monotonic(), person)
+        if not person.is_deactivated:  # who comes back is let in at once
+            self._people[team_id, user_id] = _Known(person, now, changes)
         return person
 
-    async def channel(self, team_id: str, channel_id: str) -> Channel:
+    async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
         """Return the channel with its members, outsiders found among them. Raises NotFound, ServiceUnavailable."""
         info = (await ask(self._client.conversations_info(channel=channel_id)))["channel"]
         kind = kind_of(info)
@@ -48,7 +66,7 @@ class SlackDirectory:
         else:
             members = [member async for member in self._members(channel_id)]
         outside = bool(info.get("is_ext_shared") or info.get("is_pending_ext_shared") or info.get("is_org_shared"))
-        outside = outside or any([await self._is_outsider(team_id, member) for member in members])
+        outside = outside or any([await self._is_outsider(team_id, member, since) for member in members])
         return Channel(channel_id, kind, info.get("name") or "", outside, frozenset(members))
 
     async def names(self, team_id: str, markup: str) -> dict[str, str]:
@@ -61,12 +79,13 @@ class SlackDirectory:
                 log.info("person.unknown", user_id=user_id)
         return names
 
-    async def _is_outsider(self, team_id: str, user_id: str) -> bool:
-        """True for whoever isn't surely a full member."""
+    async def _is_outsider(self, team_id: str, user_id: str, since: int) -> bool:
+        """True for whoever isn't surely a full member, or somebody who sees nothing of Slack any more."""
         try:
-            return (await self.person(team_id, user_id)).kind is not UserKind.MEMBER
+            person = await self.person(team_id, user_id, since=since)
         except NotFound:
             return True
+        return person.kind is not UserKind.MEMBER and not person.is_deactivated
 
     async def _members(self, channel_id: str) -> AsyncIterator[str]:
         cursor = None
@@ -124,25 +143,6 @@ class SlackThreads:
         return Turn(
             Role.USER, plain_from(text, {**names, self._bot_user_id: "Recollect"}), author=author, ts=message["ts"]
         )
-
-
-def person_from(user: dict[str, Any], *, team_id: str) -> Person:
-    """Return a person from Slack's user object; whoever isn't surely a full member counts as less."""
-    profile = user.get("profile") or {}
-    if user.get("is_stranger") or user.get("team_id", team_id) != team_id:
-        kind = UserKind.EXTERNAL
-    elif user.get("is_restricted") or user.get("is_ultra_restricted"):
-        kind = UserKind.GUEST
-    else:
-        kind = UserKind.MEMBER
-    name = profile.get("display_name") or user.get("real_name") or profile.get("real_name") or user.get("name")
-    return Person(
-        user["id"],
-        name or user["id"],
-        email=profile.get("email") if kind is UserKind.MEMBER else None,
-        kind=kind,
-        is_admin=bool(user.get("is_admin") or user.get("is_owner")),
-    )
 
 
 def kind_of(channel: dict[str, Any]) -> ChannelKind:

@@ -14,7 +14,16 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.services.errands import forget_errand
 from bot.slack.delivery import Capabilities
 from bot.slack.inbox import Inbox, errands_of, question_errand
-from bot.slack.payloads import Body, SlackMessage, deletion_from, edit_from, is_id, is_name, message_from
+from bot.slack.payloads import (
+    Body,
+    SlackMessage,
+    converted_channel,
+    deletion_from,
+    edit_from,
+    is_id,
+    message_from,
+    place_of,
+)
 from bot.values import Errand
 
 log = structlog.get_logger()
@@ -41,12 +50,17 @@ class EventListeners:
     async def on_message(self, body: Body, event: Body, context: AsyncBoltContext) -> None:
         """Somebody wrote somewhere the bot is: a direct message is a question, a file is to be read.
 
-        An edit is a question when it is the first to name the bot; a deletion takes a question back.
+        An edit is a question when it is the first to name the bot; a deletion takes a question back. That a channel was
+        made private or public is told by a notice in it.
         """
         if deletion := deletion_from(event):
             if place := _place(body):
                 event_id, team_id = place
                 await self._inbox.withdraw(context["raw"], event_id=event_id, team_id=team_id, deletion=deletion)
+        elif channel_id := converted_channel(event):
+            if place := _place(body):
+                team_id = place[1]
+                await self._inbox.note(team_id, lambda known: known.record_channel_change(team_id, channel_id))
         elif edit := edit_from(event):
             if edit.asks(context.bot_user_id or ""):
                 await self._accept(body, context, lambda team_id: [question_errand(edit.message, team_id)])
@@ -94,9 +108,7 @@ class EventListeners:
 
 
 def _place(body: Body) -> tuple[str, str] | None:
-    """Return an event's id and its workspace; None for what can't have come from Slack."""
-    event_id, team_id = body.get("event_id"), body.get("team_id")
-    if is_name(event_id) and is_id(team_id):
-        return event_id, team_id
-    log.warning("event.unreadable")
-    return None
+    place = place_of(body)
+    if place is None:
+        log.warning("event.unreadable")
+    return place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from bot.db.engine import Sessions
 from bot.errors import DatabaseUnavailable
 from bot.jobs.queue import Queue
 from bot.repositories.inbox import InboxRepository
+from bot.repositories.memberships import MembershipRepository
 from bot.repositories.tombstones import MessageTombstones
 from bot.services.errands import answer_errand, ingest_errand, message_key, receipt_errand, unsay_errand
 from bot.slack.payloads import Deletion, SlackMessage
@@ -62,6 +63,10 @@ class Inbox:
         """Store that a message is gone, and stop the work of answering it; an answer that is final stays."""
         await self._in_time(self._withdraw(raw, event_id, team_id, deletion))
 
+    async def note(self, team_id: str, change: Callable[[MembershipRepository], Awaitable[object]]) -> None:
+        """Store that something of channels or people changed; nothing else of what Slack sent is kept."""
+        await self._in_time(self._note(team_id, change))
+
     def miss(self, since: datetime) -> None:
         """Note that something of what Slack sent since then may be missing here."""
         self.unstored_since = min(self.unstored_since or since, since)
@@ -85,6 +90,10 @@ class Inbox:
             await self._queue.enqueue(session, errand, inbox_id=inbox_id)
             if await self._queue.withdraw(session, team_id, "answer", message):
                 log.info("question.withdrawn", message=message)
+
+    async def _note(self, team_id: str, change: Callable[[MembershipRepository], Awaitable[object]]) -> None:
+        async with self._sessions.tenant(team_id) as session:
+            await change(MembershipRepository(session))
 
     async def _in_time(self, write: Coroutine[Any, Any, None]) -> None:
         """Await a write as long as Slack waits. One that is given up counts until it is really over."""

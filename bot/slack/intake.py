@@ -1,4 +1,4 @@
-"""Opens stored requests again: a mention, a direct message, or a command that asks."""
+"""Opens stored requests again: a mention, a direct message, a command or a click that asks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import json
 from urllib.parse import parse_qsl
 
 from bot.errors import InvalidRequest
+from bot.services.answers import AnswerService
 from bot.services.ports import Asked, Claim
 from bot.slack.delivery import Delivery
 from bot.slack.directory import SlackDirectory
-from bot.slack.payloads import Body, asked_message
+from bot.slack.payloads import Body, asked_message, click_from
 from bot.text.mrkdwn import plain_from, without_mention
 from bot.values import Question
 
@@ -17,9 +18,12 @@ from bot.values import Question
 class SlackIntake:
     """Makes questions of what Slack sent."""
 
-    def __init__(self, delivery: Delivery, directory: SlackDirectory, *, bot_user_id: str) -> None:
+    def __init__(
+        self, delivery: Delivery, directory: SlackDirectory, answers: AnswerService, *, bot_user_id: str
+    ) -> None:
         self._delivery = delivery
         self._directory = directory
+        self._answers = answers
         self._bot_user_id = bot_user_id
 
     async def open(self, body: bytes, claim: Claim) -> Asked:
@@ -29,7 +33,9 @@ class SlackIntake:
         """
         request = request_from(body)
         if "command" in request:
-            return self._command(request, claim)
+            return self._alone(request, claim, plain_from(request.get("text") or "", {}))
+        if "actions" in request:
+            return await self._clicked(request, claim)
         message = asked_message(request.get("event"))
         if message is None:
             raise InvalidRequest("a stored body that asks nothing")
@@ -43,8 +49,17 @@ class SlackIntake:
         )
         return Asked(question, self._delivery.reply_to(question, claim), private=False)
 
-    def _command(self, request: Body, claim: Claim) -> Asked:
-        """A command's question lives in a conversation of its own, which only its asker sees."""
+    async def _clicked(self, request: Body, claim: Claim) -> Asked:
+        """A click asks what stands in the thread again, for the one who clicked, whoever asked it there."""
+        click = click_from(request)
+        if click is None:
+            raise InvalidRequest("a stored click that asks nothing")
+        text = await self._answers.asked_before(click.team_id, channel_id=click.channel_id, ts=click.question_ts)
+        asked = {**request, "team_id": click.team_id, "user_id": click.user_id}
+        return self._alone(asked, claim, text or "", thread_ts=click.thread_ts)  # gone by now: a greeting
+
+    def _alone(self, request: Body, claim: Claim, text: str, *, thread_ts: str | None = None) -> Asked:
+        """A command's or click's question lives in a conversation of its own, which only its asker sees."""
         ts = f"command:{request['trigger_id']}"
         question = Question(
             team_id=request["team_id"],
@@ -52,9 +67,10 @@ class SlackIntake:
             user_id=request["user_id"],
             ts=ts,
             thread_ts=ts,
-            text=plain_from(request.get("text") or "", {}),
+            text=text,
         )
-        reply = self._delivery.reply_privately(question, claim, response_url=request["response_url"])
+        url = request["response_url"]
+        reply = self._delivery.reply_privately(question, claim, response_url=url, thread_ts=thread_ts)
         return Asked(question, reply, private=True)
 
     async def _plain(self, team_id: str, markup: str) -> str:
@@ -63,7 +79,10 @@ class SlackIntake:
 
 
 def request_from(body: bytes) -> Body:
-    """Return what a stored body says: JSON, or over HTTP, for a command, a form."""
+    """Return what a stored body says: JSON, or over HTTP a form, for a command its fields, for a click with JSON in it."""
     text = body.decode()
-    request: Body = json.loads(text) if text.startswith("{") else dict(parse_qsl(text, keep_blank_values=True))
-    return request
+    if text.startswith("{"):
+        request: Body = json.loads(text)
+        return request
+    fields = dict(parse_qsl(text, keep_blank_values=True))
+    return json.loads(fields["payload"]) if "payload" in fields else fields

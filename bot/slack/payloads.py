@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from bot.text.mrkdwn import mentioned_ids
+from bot.values import Person, UserKind
 
 Body = dict[str, Any]
 
 _HEARD = (None, "file_share", "thread_broadcast")
 """Subtypes of `message` that a person wrote; the others are edits, deletions and notices."""
+
+_CONVERSIONS = ("channel_convert_to_private", "channel_convert_to_public")
+"""Subtypes of `message` that Slack's published types leave out; there is no other event for it."""
 
 _ID = re.compile(r"[A-Z0-9]{1,40}")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
@@ -58,6 +62,36 @@ class Deletion:
 
     channel_id: str
     ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A press of the button that asks a question of this channel again, for the one who pressed."""
+
+    team_id: str
+    user_id: str
+    channel_id: str
+    question_ts: str
+    trigger_id: str
+    thread_ts: str | None
+
+
+def click_from(body: Body) -> Click | None:
+    """Return who asks which question again; None for nonsense, and for a question of another place than the button's."""
+    team_id, user_id, channel_id = (_field(body, name, "id") for name in ("team", "user", "channel"))
+    actions, trigger_id = body.get("actions"), body.get("trigger_id")
+    first = actions[0] if isinstance(actions, list) and actions and isinstance(actions[0], dict) else {}
+    asked_in, _, question_ts = str(first.get("value")).partition(":")
+    if not (is_id(team_id) and is_id(user_id) and is_id(channel_id) and is_ts(question_ts) and is_name(trigger_id)):
+        return None
+    click = Click(team_id, user_id, channel_id, question_ts, trigger_id, thread_of(body))
+    return click if asked_in == channel_id else None
+
+
+def thread_of(body: Body) -> str | None:
+    """Return the thread in which somebody pressed a button; None outside of any."""
+    thread_ts = _field(body, "container", "thread_ts")
+    return thread_ts if is_ts(thread_ts) else None
 
 
 def message_from(event: object) -> SlackMessage | None:
@@ -112,10 +146,56 @@ def tells_of(event: object, channel_id: str, ts: str) -> bool:
     return ts in {event.get("deleted_ts"), *(message.get("ts") for message in messages)}
 
 
+def converted_channel(event: object) -> str | None:
+    """Return which channel was made private or public: Slack tells it by a notice in the channel alone."""
+    if not isinstance(event, dict) or event.get("subtype") not in _CONVERSIONS:
+        return None
+    return change_place(event)
+
+
+def change_place(event: Mapping[str, Any]) -> str | None:
+    """Return the channel that an event about a channel names: by its id, described, or by the id it had."""
+    channel = event.get("channel") or event.get("old_channel_id")
+    channel_id = channel.get("id") if isinstance(channel, dict) else channel
+    return channel_id if is_id(channel_id) else None
+
+
+def changed_person(event: Mapping[str, Any], *, team_id: str) -> Person | None:
+    """Return the person whom an event about one describes."""
+    user = event.get("user")
+    return person_from(user, team_id=team_id) if isinstance(user, dict) and is_id(user.get("id")) else None
+
+
+def person_from(user: dict[str, Any], *, team_id: str) -> Person:
+    """Return a person from Slack's user object; whoever isn't surely a full member counts as less."""
+    profile = user["profile"] if isinstance(user.get("profile"), dict) else {}
+    if user.get("is_stranger") or user.get("team_id", team_id) != team_id:
+        kind = UserKind.EXTERNAL
+    elif user.get("is_restricted") or user.get("is_ultra_restricted"):
+        kind = UserKind.GUEST
+    else:
+        kind = UserKind.MEMBER
+    name = profile.get("display_name") or user.get("real_name") or profile.get("real_name") or user.get("name")
+    return Person(
+        user["id"],
+        name or user["id"],
+        email=profile.get("email") if kind is UserKind.MEMBER else None,
+        kind=kind,
+        is_admin=bool(user.get("is_admin") or user.get("is_owner")),
+        is_deactivated=bool(user.get("deleted")),
+    )
+
+
 def asked_message(event: object) -> SlackMessage | None:
     """Return the message in which a stored event asks: the event itself, or what an edit made of a message."""
     edit = edit_from(event)
     return edit.message if edit else message_from(event)
+
+
+def place_of(body: Body) -> tuple[str, str] | None:
+    """Return an event's id and its workspace; None for what can't have come from Slack."""
+    event_id, team_id = body.get("event_id"), body.get("team_id")
+    return (event_id, team_id) if is_name(event_id) and is_id(team_id) else None
 
 
 def is_id(value: object) -> TypeGuard[str]:
@@ -139,6 +219,11 @@ def _inside(event: Mapping[str, Any], name: str) -> Body:
     if not isinstance(inner, dict):
         return {}
     return {**inner, "channel": event.get("channel"), "channel_type": event.get("channel_type")}
+
+
+def _field(body: Body, name: str, field: str) -> object:
+    inner = body.get(name)
+    return inner.get(field) if isinstance(inner, dict) else None
 
 
 def _file_ids(files: object) -> tuple[str, ...]:

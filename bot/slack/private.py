@@ -1,4 +1,4 @@
-"""Answers to the asker alone, through the response_url of a command."""
+"""Answers to the asker alone, through the response_url of a command or a button."""
 
 from __future__ import annotations
 
@@ -38,11 +38,13 @@ class PrivateReply:
         claim: Claim,
         *,
         response_url: str,
+        thread_ts: str | None = None,
     ) -> None:
         self._sessions = sessions
         self._webhook = AsyncWebhookClient(response_url, session=http, retry_handlers=[])
         self._question = question
         self._claim = claim
+        self._thread_ts = thread_ts
         self._ref = message_key(question.channel_id, question.ts)
 
     async def show_status(self, status: str) -> None:
@@ -76,11 +78,14 @@ class PrivateReply:
                 await DeliveryRepository(session).set_posted(question.team_id, "answer", self._ref, ts, state)
         return ts
 
+    def _body(self, text: str, blocks: list[dict[str, Any]] | None) -> dict[str, Any]:
+        body = {"text": text, "blocks": blocks, "thread_ts": self._thread_ts}
+        kept = {key: value for key, value in body.items() if value is not None}
+        return {**kept, "response_type": "ephemeral", "replace_original": False, "unfurl_links": False}
+
     async def _send(self, text: str, blocks: list[dict[str, Any]] | None) -> None:
         try:
-            response = await self._webhook.send(
-                text=text, blocks=blocks, response_type="ephemeral", replace_original=False, unfurl_links=False
-            )
+            response = await self._webhook.send_dict(self._body(text, blocks))
         except aiohttp.ClientConnectorError as error:
             raise ServiceUnavailable(f"response_url: {type(error).__name__}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -34,7 +34,7 @@ def mount_api(
     max_file_bytes: int,
 ) -> None:
     """Serve the API under `/v1`."""
-    door = Doorkeeper(users)
+    door = Doorkeeper(users, audiences)
     people = UserEndpoints(users)
     files = DocumentEndpoints(documents, audiences, max_file_bytes=max_file_bytes)
     questions = QuestionEndpoints(search, answers, audiences)

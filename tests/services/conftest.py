@@ -20,6 +20,7 @@ from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.ingest import IngestService
+from bot.services.offers import OfferService
 from bot.services.ports import Unclaimed
 from bot.services.search import SearchService
 from bot.services.storing import BATCH, FOLLOW_S
@@ -53,7 +54,8 @@ class House:
     def answers(self, chat: ChatModel | None = None, *, file_wait_s: float = 5) -> AnswerService:
         """Return the answering service; the extractive model writes unless another is given."""
         turns = TurnService(self.sessions, self.audiences, self.threads, self.queue.enqueue, file_wait_s=file_wait_s)
-        writer = AnswerWriter(self.search, chat or ExtractiveModel(self.embedder), permalink=link_to)
+        offers = OfferService(self.search, self.audiences)
+        writer = AnswerWriter(self.search, chat or ExtractiveModel(self.embedder), offers, permalink=link_to)
         return AnswerService(self.sessions, turns, writer, self.search, self.audiences, self.usage, self.queue.enqueue)
 
     async def share(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from bot.errors import NotFound, RecollectError, ServiceUnavailable
@@ -20,13 +20,18 @@ HANDBOOK = (
 
 @dataclass
 class KnownSlack:
-    """A directory of what a test put into it. `asked` lists what was looked up; `is_down` makes it fail."""
+    """A directory of what a test put into it. `asked` lists what was looked up; `is_down` makes it fail.
+
+    `meanwhile` happens after Slack has looked a channel up, and before we hear of it. Of people it remembers what it told once, as the real one does, until a change is told of.
+    """
 
     channels: dict[str, Channel] = field(default_factory=dict)
     people: dict[str, Person] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     is_down: bool = False
     on_ask: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    remembered: dict[str, tuple[int, Person]] = field(default_factory=dict)
 
     def add_channel(
         self,
@@ -44,17 +49,26 @@ class KnownSlack:
     def add_person(self, user_id: str, *, kind: UserKind = UserKind.MEMBER, is_admin: bool = False) -> None:
         self.people[user_id] = Person(user_id, f"Name of {user_id}", kind=kind, is_admin=is_admin)
 
-    async def channel(self, team_id: str, channel_id: str) -> Channel:
+    async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
         self._note(channel_id)
         if channel_id not in self.channels:
             raise NotFound(channel_id)
-        return self.channels[channel_id]
+        found = self.channels[channel_id]
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        return found
 
-    async def person(self, team_id: str, user_id: str) -> Person:
-        """Answer also while Slack is down: the real directory remembers people."""
+    async def person(self, team_id: str, user_id: str, *, since: int = 0) -> Person:
+        """Answer also while Slack is down, when nothing has changed: the real directory remembers people."""
         if user_id not in self.people:
             raise NotFound(user_id, user_message="I don't know who you are.")
-        return self.people[user_id]
+        changes, person = self.remembered.get(user_id, (-1, self.people[user_id]))
+        if changes < since:
+            if changes >= 0:
+                self._note(user_id)
+            person = self.people[user_id]
+            self.remembered[user_id] = (since, person)
+        return person
 
     def _note(self, what: str) -> None:
         self.asked.append(what)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from bot.errors import InvalidRequest, ModelUnavailable, NotFound, ServiceUnavailable, Superseded
 from bot.jobs.claim import WorkClaim
 from bot.repositories.conversations import ConversationRepository
+from bot.repositories.memberships import MembershipRepository
 from bot.repositories.work import WorkRepository
 from bot.services.answers import AnswerService
 from bot.services.errands import answer_errand, ingest_errand
@@ -427,6 +428,28 @@ async def test_a_channel_known_lately_is_not(house: House) -> None:
     await ask(house)
 
     assert house.slack.asked == []
+
+
+async def test_an_answer_from_a_channel_that_its_asker_left_is_no_part_of_what_they_ask_next(house: House) -> None:
+    await house.share(channel="G1")
+    house.slack.add_channel("D1", "U1", kind=ChannelKind.IM)
+    await house.audiences.refresh(TEAM, ["D1"])
+    first = await ask(house, about=question(channel="D1", ts="1700000100.000000"))
+    again = question("And when does it close?", channel="D1", ts="1700000200.000000", thread_ts="1700000100.000000")
+    kept = await house.answers(chat := ScriptedChat(GOOD)).answer(again, NotedReply(), claim=Unclaimed())
+    house.slack.channels["G1"] = Channel("G1", ChannelKind.PRIVATE, "g1", has_outsiders=False)
+    async with house.sessions.tenant(TEAM) as session:
+        await MembershipRepository(session).delete_member(TEAM, "G1", "U1")
+    await house.share(b"The library opens at noon and closes at ten.", file_id="F2", filename="library.txt")
+
+    last = question("And the library?", channel="D1", ts="1700000300.000000", thread_ts="1700000100.000000")
+    asked = await ask(house, about=last)
+
+    assert first.answer.found
+    assert kept is not None
+    assert "eight in the morning" in str(chat.prompts[0].history)
+    assert [turn.text for turn in asked.chat.prompts[0].history] == ["When does the office open?", again.text]
+    assert "eight in the morning" not in str(asked.chat.prompts)
 
 
 async def test_when_slack_cannot_be_asked_nothing_is_answered_from_what_has_aged(house: House) -> None:

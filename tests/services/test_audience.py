@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import text
 
-from bot.errors import NotFound, ServiceUnavailable
+from bot.errors import Forbidden, NotFound, ServiceUnavailable
 from bot.repositories.channels import ChannelRepository, personal_channel_id
-from bot.values import Channel, ChannelKind, UserKind
+from bot.repositories.memberships import MembershipRepository
+from bot.services.ports import Unclaimed
+from bot.values import Channel, ChannelKind, Person, UserKind
 from tests.conftest import TEAM
+from tests.services.asking import question
 from tests.services.conftest import House
+from tests.services.stand_ins import NotedReply
 
 EVERYWHERE = ("C1", "C2", "G1")
 
@@ -149,6 +154,108 @@ async def test_a_channel_slack_does_not_show_us_any_more_is_forgotten(known: Hou
 async def test_an_unknown_place_is_one_with_strangers_in_it(known: House) -> None:
     assert await of(known, "U1", "C404") == {"C404"}
     assert known.slack.asked == ["C404"]
+
+
+async def test_a_place_that_turns_out_to_be_of_members_lets_in_no_channel_that_has_aged(known: House) -> None:
+    async with known.sessions.tenant(TEAM) as session:
+        await ChannelRepository(session).delete(TEAM, "C1")
+    await age(known, 301, "C2")
+    known.slack.add_channel("C2", "U1", kind=ChannelKind.PRIVATE)
+
+    assert await of(known, "U2", "C1") == {"C1"}
+    assert known.slack.asked == ["C1", "C2"]
+
+
+# What Slack told of
+
+
+async def tell(house: House, change: Callable[[MembershipRepository], Awaitable[object]]) -> None:
+    """Let Slack tell of a change."""
+    async with house.sessions.tenant(TEAM) as session:
+        await change(MembershipRepository(session))
+
+
+async def test_a_channel_that_changed_is_read_again_however_young_it_is(known: House) -> None:
+    known.slack.channels["G1"] = Channel("G1", ChannelKind.PRIVATE, "g1", has_outsiders=False)
+
+    await tell(known, lambda told: told.record_channel_change(TEAM, "G1"))
+
+    assert "G1" not in await of(known, "U1", private=True)
+    assert known.slack.asked == ["G1"]
+
+
+async def test_what_changes_while_it_is_read_is_read_again(known: House) -> None:
+    await age(known, 90, "G1")
+
+    async def leave() -> None:
+        known.slack.meanwhile = None
+        known.slack.channels["G1"] = Channel("G1", ChannelKind.PRIVATE, "g1", has_outsiders=False)
+        await tell(known, lambda told: told.delete_member(TEAM, "G1", "U1"))
+
+    known.slack.meanwhile = leave
+
+    assert "G1" not in await of(known, "U1", private=True)
+    assert await of(known, "U1", private=True) == {"C1", "C2"}, "nor at the next question"
+
+
+async def test_what_changes_as_often_as_it_is_read_is_not_known(known: House) -> None:
+    await tell(known, lambda told: told.record_channel_change(TEAM, "G1"))
+    known.slack.meanwhile = lambda: tell(known, lambda told: told.record_channel_change(TEAM, "G1"))
+
+    with pytest.raises(ServiceUnavailable):
+        await of(known, "U1", private=True)
+
+
+async def test_who_became_a_guest_is_one_at_once_whatever_is_remembered_of_them(known: House) -> None:
+    assert await of(known, "U2", private=True) == {"C1", "C2"}
+    known.slack.add_person("U2", kind=UserKind.GUEST)
+    known.slack.add_channel("C1", "U1")
+
+    await tell(known, lambda told: told.record_person_change(TEAM, known.slack.people["U2"]))
+
+    assert await of(known, "U2", private=True) == {"C2"}
+    assert (await known.audiences.of_user(TEAM, user_id := await known.user_id("U2"))).channel_ids == {
+        "C2",
+        personal_channel_id(user_id),
+    }
+
+
+async def test_by_the_api_too_a_person_is_who_slack_says_they_are(known: House) -> None:
+    user_id = await known.user_id("U2")
+    known.slack.add_person("U2", kind=UserKind.GUEST)
+
+    audience = await known.audiences.of_user(TEAM, user_id)
+
+    assert audience.channel_ids == {"C1", "C2", personal_channel_id(user_id)}, "the channels they are in"
+    known.slack.add_channel("C1", "U1")
+    await known.audiences.refresh(TEAM, ["C1"])
+    assert "C1" not in (await known.audiences.of_user(TEAM, user_id)).channel_ids
+
+
+async def test_who_is_deactivated_is_refused_everywhere(known: House) -> None:
+    user_id = await known.user_id("U1")
+    await of(known, "U1")
+    known.slack.people["U1"] = Person("U1", "Ada", is_deactivated=True)
+    await tell(known, lambda told: told.record_person_change(TEAM, known.slack.people["U1"]))
+
+    for refused in (
+        of(known, "U1"),
+        known.audiences.of_user(TEAM, user_id),
+        known.documents.viewer(TEAM, "U1"),
+        known.answers().answer(question(), NotedReply(), claim=Unclaimed()),
+    ):
+        with pytest.raises(Forbidden) as said:
+            await refused
+        assert "deactivated" in said.value.user_message
+
+
+async def test_while_slack_does_not_say_who_somebody_is_nothing_is_read(known: House) -> None:
+    await of(known, "U1")
+    await tell(known, lambda told: told.record_person_change(TEAM, Person("U2", "Bob", is_deactivated=True)))
+    known.slack.is_down = True
+
+    with pytest.raises(ServiceUnavailable):
+        await of(known, "U1")
 
 
 # When Slack doesn't answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from bot.playground.block_rules import block_problems, markdown_length
 from bot.slack.blocks import (
     MARKDOWN_LIMIT,
+    OFFER,
     SUMMARY_LIMIT,
     answer_blocks,
     apology_blocks,
@@ -104,6 +106,21 @@ def test_nothing_found_offers_a_way_on_and_names_what_was_not_read() -> None:
 
     assert leaves(blocks, "button")[0]["value"] == "C1:1.5"
     assert "a.pdf, b.pdf" in leaves(blocks, "plain_text")[0]["text"]
+
+
+def test_an_offer_is_one_sentence_whatever_it_is_about_and_a_button() -> None:
+    found = replace(answer("At eight. [1]", citation(1)), offers_more=True)
+    missed = replace(answer("Nothing."), offers_more=True)
+
+    blocks = answer_blocks(found, question_ref="C1:1.5")
+
+    assert [text["text"] for text in leaves(blocks, "plain_text") if text["text"] != "Answer me privately"] == [OFFER]
+    assert [(b["action_id"], b["value"]) for b in leaves(blocks, "button")] == [("answer_privately", "C1:1.5")]
+    assert [b["action_id"] for b in leaves(answer_blocks(missed, question_ref="C1:1.5"), "button")] == [
+        "answer_privately",
+        "nearest_passages",
+    ]
+    assert leaves(answer_blocks(answer("At eight. [1]", citation(1)), question_ref="C1:1.5"), "button") == []
 
 
 @pytest.mark.parametrize("words", ["日本語" * 100, '"\\' * 150, "\x01" * 300, "\ud83d" * 300])

@@ -9,7 +9,8 @@ import pytest
 from bot.errors import InvalidSettings, NotFound
 from bot.playground.local import LocalSlack
 from bot.slack.client import Clients
-from bot.slack.directory import SlackDirectory, SlackThreads, file_from, kind_of, person_from
+from bot.slack.directory import SlackDirectory, SlackThreads, file_from, kind_of
+from bot.slack.payloads import person_from
 from bot.values import ChannelKind, Person, UserKind
 from tests.conftest import TEAM
 

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.slack.payloads import asked_message, deletion_from, edit_from, message_from
+from bot.slack.payloads import (
+    Click,
+    asked_message,
+    change_place,
+    changed_person,
+    click_from,
+    converted_channel,
+    deletion_from,
+    edit_from,
+    message_from,
+)
+from bot.values import Person, UserKind
+from tests.conftest import TEAM
 
 BOT = "U0BOT"
 
@@ -159,3 +171,74 @@ def test_no_event_of_whatever_shape_does_harm(junk: dict[str, Any], subtype: str
     edit_from(event)
     deletion_from({**event, "message": event})
     asked_message(event)
+
+
+# What changed
+
+CLICKED: dict[str, Any] = {
+    "type": "block_actions",
+    "team": {"id": TEAM},
+    "user": {"id": "U2"},
+    "channel": {"id": "C1"},
+    "container": {"thread_ts": "1700000000.000100"},
+    "trigger_id": "13345224609.738474920.8088930838d88f008e0",
+    "actions": [{"action_id": "answer_privately", "value": f"C1:{SAID['ts']}"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "channel_id"),
+    [
+        ({"channel": "C1"}, "C1"),
+        ({"channel": {"id": "C1", "name": "general"}}, "C1"),
+        ({"old_channel_id": "C1", "new_channel_id": "C2"}, "C1"),
+        ({"channel": ["C1"]}, None),
+        ({"channel": {"id": 3}}, None),
+        ({}, None),
+    ],
+)
+def test_a_change_names_its_channel_in_one_of_three_ways(event: dict[str, Any], channel_id: str | None) -> None:
+    assert change_place(event) == channel_id
+
+
+def test_only_a_notice_of_a_conversion_is_one() -> None:
+    notice = {**SAID, "subtype": "channel_convert_to_private"}
+
+    assert converted_channel(notice) == "C1"
+    assert converted_channel({**notice, "subtype": "channel_convert_to_public"}) == "C1"
+    assert message_from(notice) is None
+    assert converted_channel(SAID) is None
+    assert converted_channel({**SAID, "subtype": "channel_topic"}) is None
+    assert converted_channel(None) is None
+
+
+def test_a_change_of_a_person_tells_what_they_are_now() -> None:
+    told = {"user": {"id": "U1", "name": "ada", "deleted": True, "is_restricted": True}}
+
+    assert changed_person(told, team_id=TEAM) == Person("U1", "ada", kind=UserKind.GUEST, is_deactivated=True)
+    assert changed_person({"user": "U1"}, team_id=TEAM) is None
+    assert changed_person({"user": {"id": "?"}}, team_id=TEAM) is None
+    assert changed_person({"user": {"id": "U1", "profile": ["odd"]}}, team_id=TEAM) == Person("U1", "U1")
+
+
+def test_a_click_asks_the_question_of_its_own_channel_for_who_clicked() -> None:
+    assert click_from(CLICKED) == Click(TEAM, "U2", "C1", SAID["ts"], CLICKED["trigger_id"], "1700000000.000100")
+    assert click_from({**CLICKED, "container": {}}) == Click(TEAM, "U2", "C1", SAID["ts"], CLICKED["trigger_id"], None)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"channel": {"id": "C2"}},
+        {"channel": None},
+        {"team": {"id": "t"}},
+        {"user": {}},
+        {"trigger_id": ""},
+        {"actions": []},
+        {"actions": ["answer_privately"]},
+        {"actions": [{"value": None}]},
+        {"actions": [{"value": "C1:yesterday"}]},
+    ],
+)
+def test_a_click_on_another_place_or_on_nothing_asks_nothing(change: dict[str, Any]) -> None:
+    assert click_from({**CLICKED, **change}) is None

@@ -35,16 +35,19 @@ class KnownSlack:
 
     channels: dict[str, Channel] = field(default_factory=dict)
     is_down: bool = False
+    deactivated: set[str] = field(default_factory=set)
 
-    async def channel(self, team_id: str, channel_id: str) -> Channel:
+    async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
         if self.is_down:
             raise ServiceUnavailable("Slack is down")
         if channel_id not in self.channels:
             raise NotFound(channel_id)
         return self.channels[channel_id]
 
-    async def person(self, team_id: str, user_id: str) -> Person:
-        return Person(user_id, user_id)
+    async def person(self, team_id: str, user_id: str, *, since: int = 0) -> Person:
+        if self.is_down:
+            raise ServiceUnavailable("Slack is down")
+        return Person(user_id, user_id, is_deactivated=user_id in self.deactivated)
 
 
 @dataclass(frozen=True)

@@ -106,3 +106,19 @@ async def test_neither_key_nor_secret_is_stored_or_logged(
     assert secret not in stored
     assert secret.encode().hex() not in stored
     assert secret not in "".join(capsys.readouterr())
+
+
+async def test_a_key_of_somebody_deactivated_in_slack_opens_nothing(api: Api, sessions: Sessions) -> None:
+    key = await api.key("ada", is_admin=True)
+    async with sessions.tenant(TEAM) as session:
+        await session.execute(text("UPDATE users SET slack_user_id = 'UADA' WHERE email = 'ada@example.com'"))
+    assert (await api.call("GET", "/v1/users/me", key)).status == 200
+    api.slack.deactivated.add("UADA")
+
+    for method, path in ENDPOINTS:
+        reply = await api.call(method, path, key)
+        assert reply.status == 403
+        assert "deactivated" in reply.body["message"]
+
+    api.slack.is_down = True
+    assert (await api.call("GET", "/v1/users/me", key)).status == 503, "who can't be asked about has no access either"

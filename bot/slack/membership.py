@@ -1,0 +1,44 @@
+"""Listeners of what changes about channels and people: each marks what has to be read from Slack again.
+
+The mark is stored before Slack is told, so the question that follows finds it, in whichever process. Nothing else of these
+events is kept.
+"""
+
+from __future__ import annotations
+
+from bot.slack.inbox import Inbox
+from bot.slack.payloads import Body, change_place, changed_person, is_id, place_of
+
+
+class MembershipListeners:
+    """What the bot hears of who is where, and of what kind."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+
+    async def on_member_joined(self, body: Body, event: Body) -> None:
+        """Somebody came into a channel."""
+        team_id, user_id = _team(body), event.get("user")
+        if team_id and is_id(user_id) and (channel_id := change_place(event)):
+            await self._inbox.note(team_id, lambda known: known.record_member(team_id, channel_id, user_id))
+
+    async def on_member_left(self, body: Body, event: Body) -> None:
+        """Somebody left a channel, or was taken out of it."""
+        team_id, user_id = _team(body), event.get("user")
+        if team_id and is_id(user_id) and (channel_id := change_place(event)):
+            await self._inbox.note(team_id, lambda known: known.delete_member(team_id, channel_id, user_id))
+
+    async def on_channel_changed(self, body: Body, event: Body) -> None:
+        """A channel was archived or brought back, deleted, renamed, shared with another company, or lost to the bot."""
+        if (team_id := _team(body)) and (channel_id := change_place(event)):
+            await self._inbox.note(team_id, lambda known: known.record_channel_change(team_id, channel_id))
+
+    async def on_person_changed(self, body: Body, event: Body) -> None:
+        """Somebody came into the workspace, or isn't what they were: a guest, a member, deactivated."""
+        if (team_id := _team(body)) and (person := changed_person(event, team_id=team_id)):
+            await self._inbox.note(team_id, lambda known: known.record_person_change(team_id, person))
+
+
+def _team(body: Body) -> str | None:
+    place = place_of(body)
+    return None if place is None else place[1]
