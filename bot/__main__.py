@@ -122,6 +122,39 @@ def ingest(files: list[Path], *, channel: ChannelId = None, team: Team = None) -
     run_command(lambda settings: commands.ingest(settings, files, channel=channel, team=team), quiet=True)
 
 
+@cli.command()
+def audit(
+    *,
+    since: Annotated[str | None, typer.Option(help="An age (30m, 12h, 7d, 2w) or a date.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Email address, Slack id, or an actor as the log shows it (key:…, cli:…).")
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option(help="Such as document.deleted; or document, for all of that kind.")
+    ] = None,
+    before: Annotated[UUID | None, typer.Option(help="Go on into the past from this entry.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Entries shown at most, the newest.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    team: Team = None,
+) -> None:
+    """Show who did what, newest last."""
+    from bot import oversight
+
+    run_command(
+        lambda settings: oversight.audit(
+            settings,
+            since=since,
+            actor=actor,
+            action=action,
+            before=before,
+            limit=limit,
+            as_json=as_json,
+            team=team,
+        ),
+        quiet=True,
+    )
+
+
 @cli.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
     options_metavar="[--file FILE]… [--ask QUESTION [--expect TEXT]]… …",

@@ -59,8 +59,8 @@ async def create_key(settings: Settings, *, name: str, email: str, is_admin: boo
     """Print a new API key for the person with this address, who is made when there is none."""
     async with open_desk(settings, team=team) as desk:
         users, team_id = desk.services.users, desk.services.team_id
-        account = await users.ensure(team_id, name=name, email=email, is_admin=is_admin)
-        key = await users.create_key(team_id, account.id, scopes=scopes_for(account))
+        account = await users.ensure(team_id, name=name, email=email, is_admin=is_admin, by=desk.actor)
+        key = await users.create_key(team_id, account.id, scopes=scopes_for(account), by=desk.actor)
     Console(stderr=True).print("Keep this key: it is not shown again.", highlight=False)
     say(key)
 
@@ -80,7 +80,7 @@ async def list_keys(settings: Settings, *, email: str, team: str | None) -> None
 async def revoke_key(settings: Settings, key_id: UUID, *, team: str | None) -> None:
     """Make a key worthless."""
     async with open_desk(settings, team=team) as desk:
-        await desk.services.users.revoke_key(desk.services.team_id, key_id)
+        await desk.services.users.revoke_key(desk.services.team_id, key_id, by=desk.actor)
     say(f"Key {key_id} is worth nothing any more.")
 
 
@@ -98,6 +98,7 @@ async def _ingest_one(desk: Desk, path: Path, bars: Progress, *, channel: str | 
             path.name,
             await asyncio.to_thread(_read, path, limit),
             channel_id=channel,
+            by=desk.actor,
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
     except UnreadableFile as error:

@@ -72,6 +72,41 @@ class UserKind(StrEnum):
     EXTERNAL = "external"
 
 
+BOT, SLACK = "bot", "slack"
+"""Actors in the audit log that are nobody in particular: ourselves, and Slack, which doesn't say who it was."""
+
+
+class Deed(StrEnum):
+    """What the audit log tells of: `thing.what_was_done`."""
+
+    DOCUMENT_UPLOADED = "document.uploaded"
+    DOCUMENT_DELETED = "document.deleted"
+    DOCUMENT_DELETION_REFUSED = "document.deletion_refused"
+    DOCUMENT_RETRIED = "document.retried"
+    FILE_DELETED = "file.deleted"
+    KEY_CREATED = "key.created"
+    KEY_FIRST_USED = "key.first_used"
+    KEY_REFUSED = "key.refused"
+    KEY_REVOKED = "key.revoked"
+    PERSON_CREATED = "person.created"
+    PERSON_RAISED = "person.raised"
+    PERSON_EXPORTED = "person.exported"
+    PERSON_ERASED = "person.erased"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to what: `actor` and `target` are a kind and an id, `user:UUID`, `key:UUID`, `cli:OSUSER`, `slack`.
+
+    `details` holds ids, numbers and names of ours: never what somebody wrote, named or shared.
+    """
+
+    actor: str
+    deed: Deed
+    target: str
+    details: Mapping[str, str | int | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What somebody asked, and where.

@@ -14,6 +14,7 @@ from bot.llm import ChatModel, Embedder
 from bot.model_choice import choose_embedder, make_chat
 from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
+from bot.services.audit import AuditService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
@@ -53,6 +54,7 @@ class Services:
     indexes: IndexService
     embedder: Embedder
     chat: ChatModel
+    audit: AuditService
 
 
 @asynccontextmanager
@@ -100,4 +102,5 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             indexes,
             embedder,
             chat,
+            AuditService(sessions),
         )

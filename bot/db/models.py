@@ -552,8 +552,8 @@ class OAuthState(Base):
     expires_at: Mapped[datetime]
 
 
-class AuditEntry(Base):
-    """Who did what to which document, key or setting. Append-only: the bot's role may insert and read."""
+class AuditRow(Base):
+    """Who did what to which document, key or person. Append-only: the bot's role may insert and read."""
 
     __tablename__ = "audit_log"
     __table_args__ = (Index(None, "team_id", "created_at"),)

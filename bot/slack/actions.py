@@ -115,7 +115,9 @@ class ActionListeners:
         return f"{escape(name)} is forgotten.", []
 
     async def _retry(self, body: Body, action: Body) -> Shown:
-        name = await self._documents.retry(await self._private(body), document_id_from(action["value"]))
+        name = await self._documents.retry(
+            await self._private(body), document_id_from(action["value"]), by=f"slack:{body['user']['id']}"
+        )
         return f"I'm reading {escape(name)} again.", []
 
     async def _private(self, body: Body) -> Audience:

@@ -103,7 +103,7 @@ class CommandListeners:
             case "delete":
                 return "Delete?", confirm_blocks(await self._documents.get(audience, document_id_from(rest)))
             case "retry":
-                name = await self._documents.retry(audience, document_id_from(rest))
+                name = await self._documents.retry(audience, document_id_from(rest), by=f"slack:{command['user_id']}")
                 return f"I'm reading {escape(name)} again.", []
             case _:
                 return "Help", help_blocks(self._docs_command)

@@ -58,10 +58,14 @@ class UserEndpoints:
     async def create(self, request: web.Request, caller: Caller) -> web.Response:
         """201 with the new person, and their key when one was asked for; 400 when the address is taken."""
         new, team_id = await body_of(request, NewUser), caller.account.team_id
-        account = await self._users.create(team_id, name=new.name, email=new.email, is_admin=new.is_admin)
+        account = await self._users.create(
+            team_id, name=new.name, email=new.email, is_admin=new.is_admin, by=caller.actor
+        )
         answer = account_json(account)
         if new.create_key:
-            answer["key"] = await self._users.create_key(team_id, account.id, scopes=scopes_for(account))
+            answer["key"] = await self._users.create_key(
+                team_id, account.id, scopes=scopes_for(account), by=caller.actor
+            )
         return web.json_response(answer, status=HTTPStatus.CREATED)
 
     async def get_me(self, _: web.Request, caller: Caller) -> web.Response:
@@ -93,7 +97,7 @@ class DocumentEndpoints:
             raise NotFound("channel", user_message=message)
         team_id, user_id = caller.account.team_id, caller.account.id
         outcome = await self._documents.ingest_upload(
-            team_id, user_id, upload.filename, upload.data, channel_id=upload.channel_id
+            team_id, user_id, upload.filename, upload.data, channel_id=upload.channel_id, by=caller.actor
         )
         view = await self._documents.get(audience, outcome.document_id)
         location = {"Location": f"/v1/documents/{view.id}"}
@@ -118,7 +122,9 @@ class DocumentEndpoints:
         """204: deleted everywhere, by its uploader or an administrator."""
         document_id, account = id_of(request, "document"), caller.account
         audience = await _audience(self._audiences, caller)
-        await self._documents.delete(audience, document_id, user_id=account.id, is_admin=account.is_admin)
+        await self._documents.delete(
+            audience, document_id, user_id=account.id, is_admin=account.is_admin, by=caller.actor
+        )
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
 

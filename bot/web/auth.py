@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from bot.errors import Unauthenticated
+from bot.errors import Forbidden, Unauthenticated
 from bot.services.users import Caller, Scope, UserService
 
 Endpoint = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
@@ -25,12 +25,21 @@ class Doorkeeper:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             caller = await self._users.authenticate(key_from(request))
-            caller.require(scope)
+            await self._require(caller, scope, request)
             team_id, user_id = caller.account.team_id, str(caller.account.id)
             with structlog.contextvars.bound_contextvars(team_id=team_id, user_id=user_id):
                 return await endpoint(request, caller)
 
         return handle
+
+    async def _require(self, caller: Caller, scope: Scope, request: web.Request) -> None:
+        """Raise Forbidden unless the key is good for this; the attempt is in the audit log then."""
+        try:
+            caller.require(scope)
+        except Forbidden:
+            resource = request.match_info.route.resource
+            await self._users.note_refusal(caller, f"{request.method} {resource.canonical if resource else ''}")
+            raise
 
 
 def key_from(request: web.Request) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -106,3 +107,28 @@ async def test_neither_key_nor_secret_is_stored_or_logged(
     assert secret not in stored
     assert secret.encode().hex() not in stored
     assert secret not in "".join(capsys.readouterr())
+
+
+async def test_what_keys_do_and_may_not_do_stands_in_the_audit_log(api: Api, sessions: Sessions) -> None:
+    account = await api.account("ada")
+    key = await api.services.users.create_key(TEAM, account.id, scopes=[Scope.READ])
+    admin = await api.key("root", is_admin=True)
+
+    await api.upload(key, "a.txt", b"text")
+    await api.call("POST", "/v1/users", admin, json={"name": "Grace", "email": "grace@example.com", "create_key": True})
+    uploaded = await api.upload(admin, "b.txt", b"text")
+    await api.call("DELETE", f"/v1/documents/{uploaded.body['id']}", admin)
+
+    theirs, administrators = (f"key:{UUID(each.split('_')[2])}" for each in (key, admin))
+    async with sessions.tenant(TEAM) as session:
+        rows = await session.execute(text("SELECT actor, action, metadata->>'what' FROM audit_log ORDER BY id"))
+        told = [tuple(row) for row in rows if row.actor != "bot"]
+    assert told == [
+        (theirs, "key.first_used", None),
+        (theirs, "key.refused", "POST /v1/documents"),
+        (administrators, "key.first_used", None),
+        (administrators, "person.created", None),
+        (administrators, "key.created", None),
+        (administrators, "document.uploaded", None),
+        (administrators, "document.deleted", None),
+    ]
