@@ -208,13 +208,20 @@ def create(
     email: Annotated[str, typer.Option(help="Whose key it is; a new address makes a new person.")],
     name: Annotated[str, typer.Option(help="Their name.")],
     admin: Annotated[bool, typer.Option("--admin", help="Make them an administrator.")] = False,
+    expires: Annotated[str | None, typer.Option(help="When it ends: 90d, 2027-03-31, never; none: in a year.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What it is good for: read, write, admin; none: all that is theirs.")
+    ] = None,
     team: Team = None,
 ) -> None:
     """Print a new API key. It is shown this once."""
     from bot import commands
 
     run_command(
-        lambda settings: commands.create_key(settings, name=name, email=email, is_admin=admin, team=team), quiet=True
+        lambda settings: commands.create_key(
+            settings, name=name, email=email, is_admin=admin, expires=expires, scopes=scope or (), team=team
+        ),
+        quiet=True,
     )
 
 

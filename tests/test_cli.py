@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -230,9 +231,29 @@ async def test_a_revoked_key_opens_nothing(tmp_path: Path, database: Database, s
 
     assert made.out.split("_", 3)[3].strip() not in listed.out
     assert "read write  made 20" in listed.out
+    assert f"ends {datetime.now(UTC).year + 1}" in listed.out
     assert (revoked.code, again.code) == (0, 1)
     with pytest.raises(Unauthenticated):
         await UserService(sessions).authenticate(made.out.strip())
+
+
+async def test_a_key_ends_when_asked_to_and_is_good_for_what_was_asked(
+    tmp_path: Path, database: Database, sessions: Sessions
+) -> None:
+    async def create(*arguments: str) -> Outcome:
+        ada = ("keys", "create", "--email", "ada@example.com", "--name", "Ada")
+        return await run_bot(*ada, *arguments, cwd=tmp_path, **urls(database))
+
+    short = await create("--expires", "2h", "--scope", "read")
+    endless = await create("--expires", "never")
+    wrong = await create("--expires", "soon")
+    beyond = await create("--scope", "admin")
+
+    assert (await UserService(sessions).authenticate(short.out.strip())).scopes == {Scope.READ}
+    assert "It is good until 20" in short.err
+    assert (endless.code, "It never ends." in endless.err) == (0, True)
+    assert (wrong.code, wrong.out, "a date to come" in wrong.err) == (1, "", True)
+    assert (beyond.code, beyond.out, "scopes read, write: not admin" in beyond.err) == (1, "", True)
 
 
 async def test_the_audit_log_shows_who_did_what_newest_last(tmp_path: Path, database: Database, handbook: Path) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from bot.db.engine import Sessions
 from bot.errors import InvalidRequest, NotFound
 from bot.repositories.audit import AuditRepository, RecordedEntry
+from bot.text.ages import moment_from, span_from
 
 MAX_ENTRIES = 10_000
 _PAGE = 500
 
-_AGE = re.compile(r"([1-9][0-9]{0,3})([mhdw])", re.ASCII)
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _ACTOR = re.compile(r"(bot|slack|(user|key|cli|slack):\S{1,100})", re.ASCII)
 _ACTION = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40})?", re.ASCII)
 
@@ -55,7 +54,7 @@ class AuditService:
                 f"{action} is no action: they look like document.deleted, or document for all that befell documents."
             )
             raise InvalidRequest("action", user_message=message)
-        moment = None if since is None else since_from(since)
+        moment = None if since is None else _since_from(since)
         actors = None if actor is None else await self._actors(team_id, actor)
         found: list[RecordedEntry] = []
         limit = min(limit, MAX_ENTRIES)
@@ -86,13 +85,10 @@ class AuditService:
         return actors
 
 
-def since_from(text: str) -> timedelta | datetime:
-    """Return the age or moment that a person typed; a moment without an offset is in UTC. Raises InvalidRequest."""
-    if age := _AGE.fullmatch(text.strip()):
-        return timedelta(**{_UNITS[age[2]]: int(age[1])})
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+def _since_from(text: str) -> timedelta | datetime:
+    """Return the age or moment that a person typed. Raises InvalidRequest."""
+    moment = span_from(text) or moment_from(text)
+    if moment is None:
         message = f"I can't tell since when: {text}. Write an age (30m, 12h, 7d, 2w) or a date (2026-11-01)."
-        raise InvalidRequest("since", user_message=message) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise InvalidRequest("since", user_message=message)
+    return moment

@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -19,12 +19,16 @@ from bot.db.models import ApiKey, User
 from bot.errors import AlreadyExists, Forbidden, InvalidRequest, NotFound, Unauthenticated
 from bot.repositories.audit import AuditRepository
 from bot.repositories.users import UserRepository
-from bot.values import BOT, AuditEntry, Deed, Plan, UserKind, new_id
+from bot.text.ages import moment_from, span_from
+from bot.values import BOT, SLACK, AuditEntry, Deed, Plan, UserKind, new_id
 
 log = structlog.get_logger()
 
 OPERATOR_EMAIL = "command-line@localhost"
 """Whose documents the command line's are. No address the API takes looks like it."""
+
+KEY_LIFETIME = timedelta(days=365)
+"""How long a key is good for unless something else is asked for."""
 
 _SECRET_BYTES = 32
 _NOBODYS_HASH = bytes(hashlib.sha256().digest_size)
@@ -179,6 +183,17 @@ class UserService:
             await AuditRepository(session).record(team_id, AuditEntry(by, Deed.KEY_REVOKED, f"key:{key_id}"))
         log.info("key.revoked", key_id=str(key_id))
 
+    async def revoke_keys_of(self, team_id: str, slack_user_id: str, *, by: str = SLACK) -> int:
+        """Make all keys of somebody in Slack worthless, because they were deactivated; return how many there were."""
+        async with self._sessions.tenant(team_id) as session:
+            users, log_of_deeds = UserRepository(session), AuditRepository(session)
+            user = await users.get_by(team_id, slack_user_id=slack_user_id)
+            keys = [] if user is None else await users.list_api_keys(team_id, user.id)
+            for key in keys:
+                if await users.delete_api_key(team_id, key.id):
+                    await log_of_deeds.record(team_id, AuditEntry(by, Deed.KEY_REVOKED, f"key:{key.id}"))
+        return len(keys)
+
     async def authenticate(self, key: str) -> Caller:
         """Return who holds this key. Raises Unauthenticated, the same for a malformed, unknown, wrong or expired one.
 
@@ -223,9 +238,34 @@ class UserService:
         return _account(user)
 
 
-def scopes_for(account: Account) -> frozenset[Scope]:
-    """Return all that a person's key can be good for."""
-    return frozenset(Scope) if account.is_admin else frozenset(Scope) - {Scope.ADMIN}
+def scopes_for(account: Account, *, wanted: Collection[str] = ()) -> frozenset[Scope]:
+    """Return what of all that a person's key can be good for is wanted; all of it when nothing is named.
+
+    Raises InvalidRequest for a scope that is none, or isn't for them.
+    """
+    possible = frozenset(Scope) if account.is_admin else frozenset(Scope) - {Scope.ADMIN}
+    if unknown := sorted(set(wanted) - possible):
+        message = f"A key of theirs can have the scopes {', '.join(sorted(possible))}: not {', '.join(unknown)}."
+        raise InvalidRequest("scopes", user_message=message)
+    return frozenset(Scope(scope) for scope in wanted) or possible
+
+
+def expiry_from(text: str | None) -> datetime | None:
+    """Return when a key ends, by what a person typed: a span, a date to come, or `never` (None); nothing: in a year.
+
+    Raises InvalidRequest.
+    """
+    if text is not None and text.strip().lower() == "never":
+        return None
+    now = datetime.now(UTC)
+    span = KEY_LIFETIME if text is None else span_from(text)
+    end = now + span if span is not None else moment_from(text or "")
+    if end is None or end <= now:
+        message = (
+            f"I can't tell when it ends: {text}. Write a span (12h, 90d, 4w), a date to come (2027-03-31) or never."
+        )
+        raise InvalidRequest("expiry", user_message=message)
+    return end
 
 
 async def _note_person(session: Session, user: User, deed: Deed, *, by: str, is_admin: bool) -> None:

@@ -15,7 +15,7 @@ from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.search import SearchService
-from bot.services.users import Caller, Scope, UserService, scopes_for
+from bot.services.users import Caller, Scope, UserService, expiry_from, scopes_for
 from bot.values import Audience
 from bot.web.auth import Doorkeeper
 from bot.web.bodies import AskRequest, ListRequest, NewUser, SearchRequest, body_of, id_of, query_of
@@ -56,7 +56,7 @@ class UserEndpoints:
         self._users = users
 
     async def create(self, request: web.Request, caller: Caller) -> web.Response:
-        """201 with the new person, and their key when one was asked for; 400 when the address is taken."""
+        """201 with the new person, and their key when one was asked for, good for a year; 400 for a taken address."""
         new, team_id = await body_of(request, NewUser), caller.account.team_id
         account = await self._users.create(
             team_id, name=new.name, email=new.email, is_admin=new.is_admin, by=caller.actor
@@ -64,7 +64,7 @@ class UserEndpoints:
         answer = account_json(account)
         if new.create_key:
             answer["key"] = await self._users.create_key(
-                team_id, account.id, scopes=scopes_for(account), by=caller.actor
+                team_id, account.id, scopes=scopes_for(account), expires_at=expiry_from(None), by=caller.actor
             )
         return web.json_response(answer, status=HTTPStatus.CREATED)
 

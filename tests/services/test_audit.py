@@ -13,7 +13,7 @@ from sqlalchemy import text
 from bot.db.engine import Session, Sessions
 from bot.errors import Forbidden, InvalidRequest, NotFound, Unauthenticated
 from bot.repositories.audit import AuditRepository
-from bot.services.audit import AuditService, since_from
+from bot.services.audit import AuditService
 from bot.services.users import Scope, UserService
 from bot.values import AuditEntry, Deed
 from tests.conftest import OTHER_TEAM, TEAM
@@ -295,9 +295,3 @@ async def test_what_cannot_be_looked_for_is_said_in_a_sentence(
         await AuditService(sessions).read(TEAM, **filters)  # type: ignore[arg-type]  # each is a name of its own
 
     assert says in refused.value.user_message
-
-
-def test_a_moment_without_an_offset_is_in_utc() -> None:
-    assert since_from("2026-11-01") == datetime(2026, 11, 1, tzinfo=UTC)
-    assert since_from("2026-11-01T10:00+02:00") == datetime(2026, 11, 1, 8, tzinfo=UTC)
-    assert since_from("90m") == timedelta(minutes=90)
