@@ -298,7 +298,9 @@ class TurnContext:
 
     `history` is the thread before the question, oldest first. `channel_ids` is the audience; of these,
     `stale_channel_ids` were read from Slack too long ago (or never). `pending_files` counts the thread's files not yet
-    read, `processing` names those known by name. Without an `embedding_model_id` nothing was ever stored.
+    read, `processing` names those known by name. Without an `embedding_model_id` nothing was ever stored. `debts` says of each
+    bucket that the question takes from in how many seconds it will be full again, `tokens_today` what the workspace
+    spent.
     """
 
     user_id: UUID
@@ -311,6 +313,8 @@ class TurnContext:
     embedding_model_id: ModelId | None = None
     pending_files: int = 0
     processing: tuple[str, ...] = ()
+    debts: Mapping[str, float] = field(default_factory=dict)
+    tokens_today: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

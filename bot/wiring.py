@@ -18,6 +18,7 @@ from bot.services.audit import AuditService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
+from bot.services.limits import Limits, LimitService
 from bot.services.ports import Directory, FileSource, ThreadReader
 from bot.services.search import SearchService
 from bot.services.turns import TurnService
@@ -55,6 +56,7 @@ class Services:
     embedder: Embedder
     chat: ChatModel
     audit: AuditService
+    limits: LimitService
 
 
 @asynccontextmanager
@@ -82,7 +84,10 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         documents = DocumentService(
             sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
         )
-        turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
+        limits = _limits(settings)
+        turns = TurnService(
+            sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s, limits=limits
+        )
         writer = AnswerWriter(search, chat, permalink=outside.permalink)
         answers = AnswerService(sessions, turns, writer, search, audiences, usage)
         users = UserService(sessions)
@@ -103,4 +108,15 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             embedder,
             chat,
             AuditService(sessions),
+            LimitService(sessions, limits),
         )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        user_questions=settings.user_questions_per_minute,
+        workspace_questions=settings.workspace_questions_per_minute,
+        user_requests=settings.user_requests_per_minute,
+        user_uploads=settings.user_uploads_per_minute,
+        workspace_tokens_per_day=settings.workspace_tokens_per_day,
+    )

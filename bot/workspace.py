@@ -160,9 +160,16 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
         bolt,
         events=EventListeners(inbox, workspace.clients.reading, workspace.capabilities),
         commands=CommandListeners(
-            inbox, services.search, services.documents, services.audiences, docs_command=settings.command_docs
+            inbox,
+            services.search,
+            services.documents,
+            services.audiences,
+            services.limits,
+            docs_command=settings.command_docs,
         ),
-        actions=ActionListeners(services.answers, services.search, services.documents, services.audiences),
+        actions=ActionListeners(
+            services.answers, services.search, services.documents, services.audiences, services.limits
+        ),
         names=(settings.command_ask, settings.command_find, settings.command_docs),
     )
     return bolt

@@ -515,6 +515,16 @@ class ChannelPace(Base):
     closed_until: Mapped[datetime] = _now()
 
 
+class RateBucket(Base):
+    """A token bucket: when it will be full again, which is in the past for one that is (`repositories/buckets.py`)."""
+
+    __tablename__ = "rate_buckets"
+
+    team_id: Mapped[str] = _tenant()
+    name: Mapped[str] = mapped_column(primary_key=True)
+    full_at: Mapped[datetime] = _now()
+
+
 class Tombstone(Base):
     """Something deleted, remembered so that no late job brings it back."""
 

@@ -14,6 +14,7 @@ from bot.errors import Forbidden, NotFound
 from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
+from bot.services.limits import Kind, LimitService
 from bot.services.search import SearchService
 from bot.services.users import Caller, Scope, UserService, expiry_from, scopes_for
 from bot.values import Audience
@@ -30,18 +31,19 @@ def mount_api(
     search: SearchService,
     answers: AnswerService,
     audiences: AudienceService,
+    limits: LimitService,
     *,
     max_file_bytes: int,
 ) -> None:
     """Serve the API under `/v1`."""
-    door = Doorkeeper(users)
+    door = Doorkeeper(users, limits)
     people = UserEndpoints(users)
     files = DocumentEndpoints(documents, audiences, max_file_bytes=max_file_bytes)
     questions = QuestionEndpoints(search, answers, audiences)
     app.router.add_post("/v1/users", door.open_to(Scope.ADMIN, people.create))
     app.router.add_get("/v1/users/me", door.open_to(Scope.READ, people.get_me))
     app.router.add_get("/v1/users/{id}", door.open_to(Scope.READ, people.get))
-    app.router.add_post("/v1/documents", door.open_to(Scope.WRITE, files.create))
+    app.router.add_post("/v1/documents", door.open_to(Scope.WRITE, files.create, kind=Kind.UPLOADS))
     app.router.add_get("/v1/documents", door.open_to(Scope.READ, files.list))
     app.router.add_get("/v1/documents/{id}", door.open_to(Scope.READ, files.get))
     app.router.add_delete("/v1/documents/{id}", door.open_to(Scope.WRITE, files.delete))

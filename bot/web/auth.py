@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 
 from bot.errors import Forbidden, Unauthenticated
+from bot.services.limits import Kind, LimitService
 from bot.services.users import Caller, Scope, UserService
 
 Endpoint = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
@@ -17,16 +18,24 @@ Endpoint = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
 class Doorkeeper:
     """Lets a request through to its endpoint when its key is valid, and good for what the endpoint does."""
 
-    def __init__(self, users: UserService) -> None:
+    def __init__(self, users: UserService, limits: LimitService) -> None:
         self._users = users
+        self._limits = limits
 
-    def open_to(self, scope: Scope, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """Return a handler that asks for a key with this scope before anything of the request's body is read."""
+    def open_to(
+        self, scope: Scope, endpoint: Endpoint, *, kind: Kind = Kind.REQUESTS
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return a handler that asks for a key with this scope before anything of the request's body is read.
+
+        `kind` is what its owner's requests are counted as; beyond the limit they are refused.
+        """
 
         async def handle(request: web.Request) -> web.StreamResponse:
             caller = await self._users.authenticate(key_from(request))
+            account = caller.account
+            team_id, user_id = account.team_id, str(account.id)
+            await self._limits.admit(team_id, account.slack_user_id or user_id, kind)
             await self._require(caller, scope, request)
-            team_id, user_id = caller.account.team_id, str(caller.account.id)
             with structlog.contextvars.bound_contextvars(team_id=team_id, user_id=user_id):
                 return await endpoint(request, caller)
 

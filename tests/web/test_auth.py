@@ -9,7 +9,7 @@ from sqlalchemy import text
 from bot.db.engine import Sessions
 from bot.services.users import Scope
 from tests.conftest import OTHER_TEAM, TEAM
-from tests.web.conftest import Api
+from tests.web.conftest import Api, serving
 
 ENDPOINTS = [
     ("POST", "/v1/users"),
@@ -132,3 +132,23 @@ async def test_what_keys_do_and_may_not_do_stands_in_the_audit_log(api: Api, ses
         (administrators, "document.uploaded", None),
         (administrators, "document.deleted", None),
     ]
+
+
+async def test_who_calls_too_often_gets_429_and_when_to_come_again(sessions: Sessions) -> None:
+    limits = {"user_requests_per_minute": 1, "user_uploads_per_minute": 1, "user_questions_per_minute": 1}
+    async with serving(sessions, **limits) as api:
+        ada, bob = await api.key("ada"), await api.key("bob")
+        calls = [await api.call("GET", "/v1/users/me", ada) for _ in range(11)]
+        uploads = [await api.upload(ada, f"{number}.txt", b"text") for number in range(11)]
+        other = await api.call("GET", "/v1/users/me", bob)
+        questions = [await api.call("POST", "/v1/ask", bob, json={"question": "When?"}) for _ in range(9)]
+        wrong = await api.call("GET", "/v1/users/me", ada[:-1])
+
+    for replies in (calls, uploads):
+        assert [reply.status for reply in replies[:-1]] == [replies[0].status] * 10
+        assert replies[-1].status == 429
+        assert replies[-1].body["error"] == "too_many_requests"
+        assert "1 a minute, 10 at once" in replies[-1].body["message"]
+        assert 0 < int(replies[-1].headers["Retry-After"]) <= 60
+    assert (other.status, wrong.status) == (200, 401)
+    assert [reply.status for reply in questions] == [200] * 9

@@ -1,0 +1,32 @@
+"""Buckets that say how much more somebody may ask for at the moment, shared by all processes.
+
+Revision ID: 0005
+Revises: 0003
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from bot.db.protection import protect
+
+revision = "0005"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "rate_buckets",
+        sa.Column("team_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("full_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("team_id", "name", name="pk_rate_buckets"),
+    )
+    protect("rate_buckets")
+
+
+def downgrade() -> None:
+    op.drop_table("rate_buckets")
