@@ -29,7 +29,10 @@ migrations = typer.Typer(name="migrate", help="Bring the database's tables up to
 keys = typer.Typer(name="keys", help="API keys of the HTTP API.", no_args_is_help=True)
 cli.add_typer(migrations)
 cli.add_typer(keys)
+users = typer.Typer(name="users", help="What is stored of one person.", no_args_is_help=True)
+cli.add_typer(users)
 
+Who = Annotated[str, typer.Argument(metavar="PERSON", help="Their email address or Slack id (U…).")]
 Team = Annotated[str | None, typer.Option(help="Workspace id; none: the Slack token's, else the local one.")]
 ChannelId = Annotated[
     str | None, typer.Option(help="Slack's id of a channel (C…); none: your own documents and public ones.")
@@ -241,6 +244,33 @@ def revoke(
     from bot import commands
 
     run_command(lambda settings: commands.revoke_key(settings, number, team=team), quiet=True)
+
+
+@users.command()
+def export(
+    who: Who, *, to: Annotated[Path, typer.Option(help="A new file: FILE.json or FILE.zip.")], team: Team = None
+) -> None:
+    """Write all that is stored of one person into a file."""
+    from bot import dossier
+
+    run_command(lambda settings: dossier.export(settings, who, to=to, team=team), quiet=True)
+
+
+@users.command()
+def erase(
+    who: Who,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask: it is gone for good.")] = False,
+    team: Team = None,
+) -> None:
+    """Take away all that is stored of one person, and what they alone shared."""
+    from bot import dossier
+
+    if not yes:
+        typer.confirm(
+            f"This deletes for good what is stored of {who}, and the documents they alone shared. Go on?", abort=True
+        )
+    run_command(lambda settings: dossier.erase(settings, who, team=team), quiet=True)
 
 
 def _installed_version() -> str:

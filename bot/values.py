@@ -284,12 +284,16 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One earlier message of a conversation, as plain text. `author` is a display name; None for ours."""
+    """One earlier message of a conversation, as plain text. `author` is a display name; None for ours.
+
+    `author_id` is Slack's id of the author, where the message was read from Slack just now.
+    """
 
     role: Role
     text: str
     author: str | None = None
     ts: str | None = None
+    author_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

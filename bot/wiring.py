@@ -19,6 +19,7 @@ from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
 from bot.services.limits import Limits, LimitService
+from bot.services.personal import PersonalDataService
 from bot.services.ports import Directory, FileSource, ThreadReader
 from bot.services.search import SearchService
 from bot.services.turns import TurnService
@@ -57,6 +58,7 @@ class Services:
     chat: ChatModel
     audit: AuditService
     limits: LimitService
+    personal: PersonalDataService
 
 
 @asynccontextmanager
@@ -109,6 +111,7 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             chat,
             AuditService(sessions),
             LimitService(sessions, limits),
+            PersonalDataService(sessions),
         )
 
 

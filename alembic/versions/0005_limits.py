@@ -1,4 +1,4 @@
-"""Buckets that say how much more somebody may ask for at the moment, shared by all processes.
+"""Buckets that say how much more somebody may ask for; and who wrote what was read of a thread, by Slack's id.
 
 Revision ID: 0005
 Revises: 0003
@@ -26,7 +26,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("team_id", "name", name="pk_rate_buckets"),
     )
     protect("rate_buckets")
+    op.add_column("messages", sa.Column("author_slack_id", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("messages", "author_slack_id")
     op.drop_table("rate_buckets")

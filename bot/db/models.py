@@ -198,7 +198,10 @@ class Conversation(Base):
 
 
 class Message(Base):
-    """Something said in a conversation. `author_id` is null for ours, and for people we know by name alone."""
+    """Something said in a conversation. `author_id` is null for ours, and for people who never spoke to us.
+
+    Of those, whose messages were read with a thread, `author_slack_id` is known.
+    """
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -215,6 +218,7 @@ class Message(Base):
     slack_ts: Mapped[str | None]
     author_id: Mapped[UUID | None]
     author_name: Mapped[str | None]
+    author_slack_id: Mapped[str | None]
     role: Mapped[str]
     content: Mapped[str]
     reply_to: Mapped[str | None]

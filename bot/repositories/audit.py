@@ -42,10 +42,12 @@ class AuditRepository:
 
     async def record(self, team_id: str, entry: AuditEntry) -> None:
         """Store an entry. An actor `slack:U…` whom we know is stored by our own number, as `user:UUID`."""
+        kind, _, number = clean(entry.actor).partition(":")
         parameters = {
             "team": team_id,
             "id": new_id(),
             "actor": clean(entry.actor),
+            "slack": number if kind == "slack" else None,
             "action": str(entry.deed),
             "target": clean(entry.target),
             "details": to_json(dict(entry.details)),
@@ -90,8 +92,7 @@ class AuditRepository:
 _RECORD = text("""
     INSERT INTO audit_log (team_id, id, actor, action, target, metadata)
     VALUES (:team, :id,
-            coalesce((SELECT 'user:' || id FROM users
-                       WHERE team_id = :team AND 'slack:' || slack_user_id = CAST(:actor AS text)),
+            coalesce((SELECT 'user:' || id FROM users WHERE team_id = :team AND slack_user_id = CAST(:slack AS text)),
                      CAST(:actor AS text)),
             :action, :target, CAST(:details AS jsonb))
 """)

@@ -98,6 +98,7 @@ class ConversationRepository:
             "ids": [new_id() for _ in dated],
             "slack_ts": [turn.ts for turn in dated],
             "authors": [clean_or_none(turn.author) for turn in dated],
+            "author_slack_ids": [clean_or_none(turn.author_id) for turn in dated],
             "roles": [str(turn.role) for turn in dated],
             "contents": [clean(turn.text) for turn in dated],
         }

@@ -47,6 +47,11 @@ async def delete_shares_of_file(session: AsyncSession, team_id: str, file_id: st
     return await _delete(session, "file_id = :file", {"team": team_id, "file": file_id})
 
 
+async def delete_shares_by(session: AsyncSession, team_id: str, user_id: UUID) -> int:
+    """Delete the shares that one person made, in every channel; return how many went."""
+    return await _delete(session, "shared_by = :user", {"team": team_id, "user": user_id})
+
+
 async def delete_documents(session: AsyncSession, team_id: str, document_ids: Collection[UUID]) -> int:
     """Delete documents with all that hangs on them, their terms leaving the statistics; return how many went."""
     parameters = {"team": team_id, "ids": list(document_ids)}

@@ -116,10 +116,12 @@ What it cost is stored even if the answer was there already: it was spent.
 
 RECORD_THREAD = text("""
 WITH added AS (
-    INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, author_name, role, content)
-    SELECT :team, id, CAST(:conversation AS uuid), CAST(:channel AS text), slack_ts, author_name, role, content
+    INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, author_name, author_slack_id, role, content)
+    SELECT :team, id, CAST(:conversation AS uuid), CAST(:channel AS text), slack_ts, author_name, author_slack_id, role,
+           content
       FROM unnest(CAST(:ids AS uuid[]), CAST(:slack_ts AS text[]), CAST(:authors AS text[]),
-                  CAST(:roles AS text[]), CAST(:contents AS text[])) AS t (id, slack_ts, author_name, role, content)
+                  CAST(:author_slack_ids AS text[]), CAST(:roles AS text[]), CAST(:contents AS text[]))
+           AS t (id, slack_ts, author_name, author_slack_id, role, content)
     ON CONFLICT DO NOTHING
     RETURNING id
 ), touched AS (
