@@ -70,12 +70,12 @@ class PersonalDataRepository:
             await TombstoneRepository(self._session).record(self._team_id, FILE, file_id)
         await self._session.execute(_LOCK_PERSON, self._parameters())  # nothing new becomes theirs from here on
         work_stopped = await self._count(_STOP_WORK)
+        await self._session.execute(_CLEAR_SUMMARIES, self._parameters())
+        messages = (await self._session.execute(_DELETE_MESSAGES, self._parameters())).scalar_one()
         documents = list(await self._session.scalars(_SHARED_DOCUMENTS, self._parameters()))
         await shares.delete_shares_by(self._session, self._team_id, self._identity.user_id)
         gone = await self._gone(documents)
         marked = await self._count(_EMPTY_ANSWERS, {"gone": [str(each) for each in gone], "words": DOCUMENT_TAKEN_AWAY})
-        await self._session.execute(_CLEAR_SUMMARIES, self._parameters())
-        messages = (await self._session.execute(_DELETE_MESSAGES, self._parameters())).scalar_one()
         for statement in _DELETE_REST:
             await self._session.execute(statement, self._parameters())
         events = await self._count(_EMPTY_EVENTS)
