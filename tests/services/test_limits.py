@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 import pytest
 
@@ -14,7 +15,7 @@ from bot.services.limits import Kind, Limits, LimitService
 from bot.services.ports import Unclaimed
 from bot.values import Audience, Spending, Usage
 from tests.conftest import OTHER_TEAM, TEAM
-from tests.repositories.builders import counted_statements
+from tests.repositories.builders import counted_statements, exhaust
 from tests.services.asking import ask, question, rows
 from tests.services.conftest import House
 from tests.services.stand_ins import NotedReply, ScriptedChat
@@ -30,33 +31,27 @@ async def refused(what: Callable[[], Awaitable[object]]) -> TooManyRequests:
     return error.value
 
 
-async def ask_in_turn(house: House, count: int, limits: Limits, *, first: int = 0, user: str = "U1") -> None:
-    for number in range(first, first + count):
-        await ask(house, about=question(ts=asked(number), user=user), limits=limits)
-
-
 # Requests
 
 
 async def test_ten_minutes_worth_is_let_in_at_once_and_no_more(sessions: Sessions) -> None:
-    service = LimitService(sessions, Limits(user_requests=2))
+    service = LimitService(sessions, Limits(user_requests=1))
 
     outcomes = await asyncio.gather(
         *(service.admit(TEAM, "U1", Kind.REQUESTS) for _ in range(30)), return_exceptions=True
     )
 
     turned_away = [outcome for outcome in outcomes if isinstance(outcome, TooManyRequests)]
-    assert (outcomes.count(None), len(turned_away)) == (20, 10)
-    assert all(0 < error.retry_after_s <= 30 for error in turned_away)
+    assert (outcomes.count(None), len(turned_away)) == (10, 20)
+    assert all(0 < error.retry_after_s <= 60 for error in turned_away)
     assert turned_away[0].user_message.startswith(
-        "That was more than I take from one person: 2 a minute, 20 at once. Please try again in "
+        "That was more than I take from one person: 1 a minute, 10 at once. Please try again in "
     )
 
 
 async def test_one_persons_flood_is_nobody_elses(sessions: Sessions) -> None:
     service = LimitService(sessions, Limits(user_requests=1, user_uploads=1))
-    for _ in range(10):
-        await service.admit(TEAM, "U1", Kind.REQUESTS)
+    await exhaust(sessions, "requests:U1")
 
     await refused(lambda: service.admit(TEAM, "U1", Kind.REQUESTS))
 
@@ -75,43 +70,47 @@ async def test_what_isnt_limited_costs_no_statement(house: House) -> None:
 # Questions
 
 
+async def full_at(house: House) -> dict[str, datetime]:
+    return {row["name"]: row["full_at"] for row in await rows(house, "SELECT name, full_at FROM rate_buckets")}
+
+
 async def test_a_question_too_many_is_refused_before_anything_is_searched_written_or_stored(house: House) -> None:
     await house.share()
     limits, chat, reply = Limits(user_questions=1), ScriptedChat("[1]"), NotedReply()
-    await ask_in_turn(house, 10, limits)
+    await exhaust(house.sessions, "questions:U1")
 
     error = await refused(
-        lambda: house.answers(chat, limits=limits).answer(question(ts=asked(10)), reply, claim=Unclaimed())
+        lambda: house.answers(chat, limits=limits).answer(question(ts=asked(0)), reply, claim=Unclaimed())
     )
 
     assert error.user_message.startswith(
         "You've asked more questions than I take from one person: 1 a minute, 10 at once. I answer again in "
     )
-    assert 0 < error.retry_after_s <= 60
+    assert 0 < error.retry_after_s <= 7_200
     assert chat.prompts == []
     assert reply.events == []
-    assert len(await rows(house, "SELECT 1 FROM messages WHERE role = 'user'")) == 10
-    await ask_in_turn(house, 1, limits, first=11, user="U2")
+    assert await rows(house, "SELECT 1 FROM messages") == []
+    assert (await ask(house, about=question(ts=asked(1), user="U2"), limits=limits)).answer.found
 
 
 async def test_what_is_refused_takes_nothing_from_what_all_share(house: House) -> None:
     await house.share()
     limits = Limits(user_questions=1, workspace_questions=2)
-    await ask_in_turn(house, 10, limits)
+    await ask(house, about=question(ts=asked(0)), limits=limits)
+    await exhaust(house.sessions, "questions:U1")
+    before = await full_at(house)
 
-    for number in range(10, 30):
-        with pytest.raises(TooManyRequests):
-            await ask(house, about=question(ts=asked(number)), limits=limits)
+    await refused(lambda: ask(house, about=question(ts=asked(1)), limits=limits))
 
-    await ask_in_turn(house, 10, limits, first=30, user="U2")
+    assert before.keys() == {"questions", "questions:U1"}
+    assert await full_at(house) == before
 
 
 async def test_all_together_may_ask_too_much_too(house: House) -> None:
     await house.share()
-    limits = Limits(workspace_questions=1)
-    await ask_in_turn(house, 10, limits)
+    await exhaust(house.sessions, "questions")
 
-    error = await refused(lambda: ask(house, about=question(ts=asked(10), user="U2"), limits=limits))
+    error = await refused(lambda: ask(house, limits=Limits(workspace_questions=1)))
 
     assert error.user_message.startswith(
         "Everybody here together has asked more questions than I take: 1 a minute, 10 at once."
@@ -121,12 +120,12 @@ async def test_all_together_may_ask_too_much_too(house: House) -> None:
 async def test_a_question_that_is_tried_again_counts_once(house: House) -> None:
     await house.share()
     limits = Limits(user_questions=1)
-    await ask_in_turn(house, 9, limits)
+    await ask(house, about=question(ts=asked(0)), limits=limits)
+    before = await full_at(house)
 
-    for _ in range(5):
-        await ask(house, about=question(ts=asked(9)), limits=limits)
+    await ask(house, about=question(ts=asked(0)), limits=limits)
 
-    await refused(lambda: ask(house, about=question(ts=asked(10)), limits=limits))
+    assert await full_at(house) == before
 
 
 async def test_a_turn_with_limits_costs_three_statements_too(house: House) -> None:
@@ -141,12 +140,12 @@ async def test_a_turn_with_limits_costs_three_statements_too(house: House) -> No
 async def test_who_asks_past_slack_is_limited_alike(house: House) -> None:
     limits, user_id = Limits(user_questions=1), await house.user_id()
     answers, audience = house.answers(ScriptedChat("[1]"), limits=limits), Audience(TEAM, frozenset({"C1"}))
-    for _ in range(10):
-        await answers.ask(audience, "When does the office open?", user_id=user_id)
+    await answers.ask(audience, "When does the office open?", user_id=user_id)
+    await exhaust(house.sessions, f"questions:{user_id}")
 
     await refused(lambda: answers.ask(audience, "When does the office open?", user_id=user_id))
 
-    assert len(await rows(house, "SELECT 1 FROM conversations")) == 10
+    assert len(await rows(house, "SELECT 1 FROM conversations")) == 1
 
 
 # The day's tokens
