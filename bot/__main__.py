@@ -29,7 +29,10 @@ migrations = typer.Typer(name="migrate", help="Bring the database's tables up to
 keys = typer.Typer(name="keys", help="API keys of the HTTP API.", no_args_is_help=True)
 cli.add_typer(migrations)
 cli.add_typer(keys)
+users = typer.Typer(name="users", help="What is stored of one person.", no_args_is_help=True)
+cli.add_typer(users)
 
+Who = Annotated[str, typer.Argument(metavar="PERSON", help="Their email address or Slack id (U…).")]
 Team = Annotated[str | None, typer.Option(help="Workspace id; none: the Slack token's, else the local one.")]
 ChannelId = Annotated[
     str | None, typer.Option(help="Slack's id of a channel (C…); none: your own documents and public ones.")
@@ -141,6 +144,39 @@ def retention(
     run_command(lambda settings: commands.retention(settings, days, team=team), quiet=True)
 
 
+@cli.command()
+def audit(
+    *,
+    since: Annotated[str | None, typer.Option(help="An age (30m, 12h, 7d, 2w) or a date.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Email address, Slack id, or an actor as the log shows it (key:…, cli:…).")
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option(help="Such as document.deleted; or document, for all of that kind.")
+    ] = None,
+    before: Annotated[UUID | None, typer.Option(help="Go on into the past from this entry.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Entries shown at most, the newest.")] = 100,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    team: Team = None,
+) -> None:
+    """Show who did what, newest last."""
+    from bot import oversight
+
+    run_command(
+        lambda settings: oversight.audit(
+            settings,
+            since=since,
+            actor=actor,
+            action=action,
+            before=before,
+            limit=limit,
+            as_json=as_json,
+            team=team,
+        ),
+        quiet=True,
+    )
+
+
 @cli.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
     options_metavar="[--file FILE]… [--ask QUESTION [--expect TEXT]]… …",
@@ -194,13 +230,20 @@ def create(
     email: Annotated[str, typer.Option(help="Whose key it is; a new address makes a new person.")],
     name: Annotated[str, typer.Option(help="Their name.")],
     admin: Annotated[bool, typer.Option("--admin", help="Make them an administrator.")] = False,
+    expires: Annotated[str | None, typer.Option(help="When it ends: 90d, 2027-03-31, never; none: in a year.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="What it is good for: read, write, admin; none: all that is theirs.")
+    ] = None,
     team: Team = None,
 ) -> None:
     """Print a new API key. It is shown this once."""
     from bot import commands
 
     run_command(
-        lambda settings: commands.create_key(settings, name=name, email=email, is_admin=admin, team=team), quiet=True
+        lambda settings: commands.create_key(
+            settings, name=name, email=email, is_admin=admin, expires=expires, scopes=scope or (), team=team
+        ),
+        quiet=True,
     )
 
 
@@ -220,6 +263,33 @@ def revoke(
     from bot import commands
 
     run_command(lambda settings: commands.revoke_key(settings, number, team=team), quiet=True)
+
+
+@users.command()
+def export(
+    who: Who, *, to: Annotated[Path, typer.Option(help="A new file: FILE.json or FILE.zip.")], team: Team = None
+) -> None:
+    """Write all that is stored of one person into a file."""
+    from bot import dossier
+
+    run_command(lambda settings: dossier.export(settings, who, to=to, team=team), quiet=True)
+
+
+@users.command()
+def erase(
+    who: Who,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask: it is gone for good.")] = False,
+    team: Team = None,
+) -> None:
+    """Take away all that is stored of one person, and what they alone shared."""
+    from bot import dossier
+
+    if not yes:
+        typer.confirm(
+            f"This deletes for good what is stored of {who}, and the documents they alone shared. Go on?", abort=True
+        )
+    run_command(lambda settings: dossier.erase(settings, who, team=team), quiet=True)
 
 
 def _installed_version() -> str:

@@ -61,6 +61,7 @@ async def running(settings: Settings, *, worker: bool = True) -> AsyncIterator[W
             services.search,
             services.answers,
             services.audiences,
+            services.limits,
             max_file_bytes=settings.max_file_bytes,
         )
         if settings.slack_signing_secret is not None:

@@ -16,7 +16,7 @@ from bot.console import complain, printable, say
 from bot.errors import InvalidRequest, UnreadableFile
 from bot.offline import Desk, open_desk
 from bot.services.ingest import too_large
-from bot.services.users import scopes_for
+from bot.services.users import expiry_from, scopes_for
 from bot.values import Answer, DocumentStatus, IngestOutcome, Passage
 
 _SNIPPET_CHARS = 300
@@ -55,13 +55,25 @@ async def ingest(settings: Settings, paths: Sequence[Path], *, channel: str | No
     return 1 if failed else 0
 
 
-async def create_key(settings: Settings, *, name: str, email: str, is_admin: bool, team: str | None) -> None:
+async def create_key(
+    settings: Settings,
+    *,
+    name: str,
+    email: str,
+    is_admin: bool,
+    expires: str | None,
+    scopes: Sequence[str],
+    team: str | None,
+) -> None:
     """Print a new API key for the person with this address, who is made when there is none."""
+    ends = expiry_from(expires)
     async with open_desk(settings, team=team) as desk:
         users, team_id = desk.services.users, desk.services.team_id
-        account = await users.ensure(team_id, name=name, email=email, is_admin=is_admin)
-        key = await users.create_key(team_id, account.id, scopes=scopes_for(account))
-    Console(stderr=True).print("Keep this key: it is not shown again.", highlight=False)
+        account = await users.ensure(team_id, name=name, email=email, is_admin=is_admin, by=desk.actor)
+        good_for = scopes_for(account, wanted=scopes)
+        key = await users.create_key(team_id, account.id, scopes=good_for, expires_at=ends, by=desk.actor)
+    until = "It never ends." if ends is None else f"It is good until {_day(ends)}."
+    Console(stderr=True).print(f"Keep this key: it is not shown again. {until}", highlight=False)
     say(key)
 
 
@@ -80,7 +92,7 @@ async def list_keys(settings: Settings, *, email: str, team: str | None) -> None
 async def revoke_key(settings: Settings, key_id: UUID, *, team: str | None) -> None:
     """Make a key worthless."""
     async with open_desk(settings, team=team) as desk:
-        await desk.services.users.revoke_key(desk.services.team_id, key_id)
+        await desk.services.users.revoke_key(desk.services.team_id, key_id, by=desk.actor)
     say(f"Key {key_id} is worth nothing any more.")
 
 
@@ -121,6 +133,7 @@ async def _ingest_one(desk: Desk, path: Path, bars: Progress, *, channel: str | 
             path.name,
             await asyncio.to_thread(_read, path, limit),
             channel_id=channel,
+            by=desk.actor,
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
     except UnreadableFile as error:

@@ -134,6 +134,13 @@ class Settings(BaseSettings):
     answer_floor: float = Field(0.4, ge=0, le=1, description="The local answerer refuses below this confidence")
     exact_search_limit: int = Field(50_000, ge=1, description="Visible chunks up to which search is always exact")
     file_wait_s: float = Field(60, ge=0, description="Longest wait of a question for files still being read")
+    user_questions_per_minute: int = Field(
+        30, ge=0, description="Questions of one person, ten minutes' at once; 0: all"
+    )
+    workspace_questions_per_minute: int = Field(600, ge=0, description="Questions of everybody together; 0: all")
+    workspace_tokens_per_day: int = Field(0, ge=0, description="Model tokens a day (UTC); 0: as many as it takes")
+    user_requests_per_minute: int = Field(300, ge=0, description="API calls, commands and clicks of one person; 0: all")
+    user_uploads_per_minute: int = Field(60, ge=0, description="Files of one person over the API; 0: all")
     backfill_hours: float = Field(24, ge=0, description="Hours that are read after an outage; 0: none")
     membership_age_s: float = Field(
         60, ge=0, description="Age at which people and a channel's members are read anew, events or none"

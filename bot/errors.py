@@ -9,7 +9,8 @@ RecollectError
 ├── Refused               accept it
 │   ├── Unauthenticated
 │   ├── NotFound
-│   └── Forbidden
+│   ├── Forbidden
+│   └── TooManyRequests   … or wait, and ask less
 ├── ServiceUnavailable    wait
 │   ├── DatabaseUnavailable
 │   └── ModelUnavailable
@@ -77,6 +78,19 @@ class Forbidden(Refused):
     """The asker may know of it, not do this with it."""
 
     user_message = "You're not allowed to do that."
+
+
+class TooManyRequests(Refused):
+    """The asker, or everybody together, has asked for more than is theirs in so short a time.
+
+    `retry_after_s`: after how many seconds the same request is let in.
+    """
+
+    user_message = "That was more than I take at once. Please try again in a while."
+
+    def __init__(self, message: str, *, user_message: str | None = None, retry_after_s: float) -> None:
+        super().__init__(message, user_message=user_message)
+        self.retry_after_s = retry_after_s
 
 
 class ServiceUnavailable(RecollectError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,6 +28,11 @@ class Desk:
 
     services: Services
     operator: Account
+
+    @property
+    def actor(self) -> str:
+        """Return who stands in the audit log for what is done here: `cli:` and the system's name for them."""
+        return f"cli:{_system_user()}"
 
     async def audience(self, channel_id: str | None) -> Audience:
         """Return what may be read: one channel's documents, or what the operator may read anywhere.
@@ -102,6 +109,15 @@ async def choose_team(settings: Settings, team: str | None) -> str:
         return (await identify(clients)).team_id
     finally:
         await clients.close()
+
+
+def _system_user() -> str:
+    """Return whose process this is by the system's own word, not the environment's; a number where it has no name."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # a container may run as anybody
+        return str(number)
 
 
 def _no_permalink(_: Passage) -> str | None:

@@ -77,6 +77,41 @@ class UserKind(StrEnum):
     EXTERNAL = "external"
 
 
+BOT, SLACK = "bot", "slack"
+"""Actors in the audit log that are nobody in particular: ourselves, and Slack, which doesn't say who it was."""
+
+
+class Deed(StrEnum):
+    """What the audit log tells of: `thing.what_was_done`."""
+
+    DOCUMENT_UPLOADED = "document.uploaded"
+    DOCUMENT_DELETED = "document.deleted"
+    DOCUMENT_DELETION_REFUSED = "document.deletion_refused"
+    DOCUMENT_RETRIED = "document.retried"
+    FILE_DELETED = "file.deleted"
+    KEY_CREATED = "key.created"
+    KEY_FIRST_USED = "key.first_used"
+    KEY_REFUSED = "key.refused"
+    KEY_REVOKED = "key.revoked"
+    PERSON_CREATED = "person.created"
+    PERSON_RAISED = "person.raised"
+    PERSON_EXPORTED = "person.exported"
+    PERSON_ERASED = "person.erased"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to what: `actor` and `target` are a kind and an id, `user:UUID`, `key:UUID`, `cli:OSUSER`, `slack`.
+
+    `details` holds ids, numbers and names of ours: never what somebody wrote, named or shared.
+    """
+
+    actor: str
+    deed: Deed
+    target: str
+    details: Mapping[str, str | int | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What somebody asked, and where.
@@ -263,12 +298,16 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One earlier message of a conversation, as plain text. `author` is a display name; None for ours."""
+    """One earlier message of a conversation, as plain text. `author` is a display name; None for ours.
+
+    `author_id` is Slack's id of the author, where the message was read from Slack just now.
+    """
 
     role: Role
     text: str
     author: str | None = None
     ts: str | None = None
+    author_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +319,8 @@ class TurnContext:
     since they were read. `beyond_channel_ids` are those that the asker, as
     far as we know, could read alone: never for an answer that others see. `asker` is who asks, as far as Slack had told by
     the last of `people_changes`. `pending_files` counts the thread's files not yet read, `processing` names those known
-    by name. Without an `embedding_model_id` nothing was ever stored.
+    by name. Without an `embedding_model_id` nothing was ever stored. `debts` says of each bucket that the question takes
+    from in how many seconds it will be full again, `tokens_today` what the workspace spent.
     """
 
     user_id: UUID
@@ -297,6 +337,8 @@ class TurnContext:
     embedding_model_id: ModelId | None = None
     pending_files: int = 0
     processing: tuple[str, ...] = ()
+    debts: Mapping[str, float] = field(default_factory=dict)
+    tokens_today: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,13 @@ from bot.llm import ChatModel, Embedder
 from bot.model_choice import choose_embedder, make_chat
 from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
+from bot.services.audit import AuditService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
+from bot.services.limits import Limits, LimitService
 from bot.services.offers import OfferService
+from bot.services.personal import PersonalDataService
 from bot.services.ports import Directory, FileSource, ThreadReader
 from bot.services.retention import RetentionService
 from bot.services.search import SearchService
@@ -56,6 +59,9 @@ class Services:
     retention: RetentionService
     embedder: Embedder
     chat: ChatModel
+    audit: AuditService
+    limits: LimitService
+    personal: PersonalDataService
 
 
 @asynccontextmanager
@@ -83,7 +89,10 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         documents = DocumentService(
             sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
         )
-        turns = TurnService(sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s)
+        limits = _limits(settings)
+        turns = TurnService(
+            sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s, limits=limits
+        )
         writer = AnswerWriter(search, chat, OfferService(search, audiences), permalink=outside.permalink)
         answers = AnswerService(sessions, turns, writer, search, audiences, usage, queue.enqueue)
         users = UserService(sessions)
@@ -104,4 +113,17 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             RetentionService(sessions, queue.enqueue),
             embedder,
             chat,
+            AuditService(sessions),
+            LimitService(sessions, limits),
+            PersonalDataService(sessions),
         )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        user_questions=settings.user_questions_per_minute,
+        workspace_questions=settings.workspace_questions_per_minute,
+        user_requests=settings.user_requests_per_minute,
+        user_uploads=settings.user_uploads_per_minute,
+        workspace_tokens_per_day=settings.workspace_tokens_per_day,
+    )

@@ -166,9 +166,16 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
         events=EventListeners(inbox, workspace.clients.reading, workspace.capabilities),
         membership=MembershipListeners(inbox),
         commands=CommandListeners(
-            inbox, services.search, services.documents, services.audiences, docs_command=settings.command_docs
+            inbox,
+            services.search,
+            services.documents,
+            services.audiences,
+            services.limits,
+            docs_command=settings.command_docs,
         ),
-        actions=ActionListeners(inbox, services.answers, services.search, services.documents, services.audiences),
+        actions=ActionListeners(
+            inbox, services.answers, services.search, services.documents, services.audiences, services.limits
+        ),
         names=(settings.command_ask, settings.command_find, settings.command_docs),
     )
     return bolt

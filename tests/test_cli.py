@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import pwd
 import signal
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from bot.errors import Unauthenticated
 from bot.playground.local import LocalSlack
 from bot.services.users import Scope, UserService
 from bot.values import LOCAL_TEAM_ID
-from tests.cli import run_bot, start_bot, urls
+from tests.cli import Outcome, run_bot, start_bot, urls
 from tests.conftest import OTHER_TEAM, Database, execute
 
 HANDBOOK = (
@@ -237,9 +241,55 @@ async def test_a_revoked_key_opens_nothing(tmp_path: Path, database: Database, s
 
     assert made.out.split("_", 3)[3].strip() not in listed.out
     assert "read write  made 20" in listed.out
+    assert f"ends {datetime.now(UTC).year + 1}" in listed.out
     assert (revoked.code, again.code) == (0, 1)
     with pytest.raises(Unauthenticated):
         await UserService(sessions).authenticate(made.out.strip())
+
+
+async def test_a_key_ends_when_asked_to_and_is_good_for_what_was_asked(
+    tmp_path: Path, database: Database, sessions: Sessions
+) -> None:
+    async def create(*arguments: str) -> Outcome:
+        ada = ("keys", "create", "--email", "ada@example.com", "--name", "Ada")
+        return await run_bot(*ada, *arguments, cwd=tmp_path, **urls(database))
+
+    short = await create("--expires", "2h", "--scope", "read")
+    endless = await create("--expires", "never")
+    wrong = await create("--expires", "soon")
+    beyond = await create("--scope", "admin")
+
+    assert (await UserService(sessions).authenticate(short.out.strip())).scopes == {Scope.READ}
+    assert "It is good until 20" in short.err
+    assert (endless.code, "It never ends." in endless.err) == (0, True)
+    assert (wrong.code, wrong.out, "a date to come" in wrong.err) == (1, "", True)
+    assert (beyond.code, beyond.out, "scopes read, write: not admin" in beyond.err) == (1, "", True)
+
+
+async def test_the_audit_log_shows_who_did_what_newest_last(tmp_path: Path, database: Database, handbook: Path) -> None:
+    async def bot(*arguments: str) -> Outcome:
+        return await run_bot(*arguments, cwd=tmp_path, **urls(database))
+
+    await bot("keys", "create", "--email", "ada@example.com", "--name", "Ada")
+    await bot("ingest", str(handbook))
+
+    shown = await bot("audit", "--since", "1h", "--actor", f"cli:{pwd.getpwuid(os.getuid()).pw_name}")
+    machine = await bot("audit", "--action", "key", "--json")
+    last = await bot("audit", "--limit", "1")
+    nothing = await bot("audit", "--action", "file.deleted")
+    wrong = await bot("audit", "--since", "yesterday")
+
+    assert [line.split()[2] for line in shown.out.splitlines()] == [
+        "person.created",
+        "key.created",
+        "document.uploaded",
+    ]
+    assert [json.loads(line)["action"] for line in machine.out.splitlines()] == ["key.created"]
+    assert (last.out.split()[2], "bot audit --before " in last.err) == ("document.uploaded", True)
+    assert (shown.code, machine.code, nothing.code, wrong.code) == (0, 0, 1, 1)
+    assert "Nothing in the audit log fits." in nothing.err
+    assert "Write an age (30m, 12h, 7d, 2w) or a date" in wrong.err
+    assert "handbook" not in shown.out + machine.out
 
 
 async def test_the_workspace_is_that_of_the_slack_token_when_there_is_one(tmp_path: Path, database: Database) -> None:

@@ -207,7 +207,10 @@ class Conversation(Base):
 
 
 class Message(Base):
-    """Something said in a conversation. `author_id` is null for ours, and for people we know by name alone."""
+    """Something said in a conversation. `author_id` is null for ours, and for people who never spoke to us.
+
+    Of those, whose messages were read with a thread, `author_slack_id` is known.
+    """
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -224,6 +227,7 @@ class Message(Base):
     slack_ts: Mapped[str | None]
     author_id: Mapped[UUID | None]
     author_name: Mapped[str | None]
+    author_slack_id: Mapped[str | None]
     role: Mapped[str]
     content: Mapped[str]
     reply_to: Mapped[str | None]
@@ -524,6 +528,16 @@ class ChannelPace(Base):
     closed_until: Mapped[datetime] = _now()
 
 
+class RateBucket(Base):
+    """A token bucket: when it will be full again, which is in the past for one that is (`repositories/buckets.py`)."""
+
+    __tablename__ = "rate_buckets"
+
+    team_id: Mapped[str] = _tenant()
+    name: Mapped[str] = mapped_column(primary_key=True)
+    full_at: Mapped[datetime] = _now()
+
+
 class Tombstone(Base):
     """Something deleted, remembered so that no late job brings it back."""
 
@@ -561,8 +575,8 @@ class OAuthState(Base):
     expires_at: Mapped[datetime]
 
 
-class AuditEntry(Base):
-    """Who did what to which document, key or setting. Append-only: the bot's role may insert and read."""
+class AuditRow(Base):
+    """Who did what to which document, key or person. Append-only: the bot's role may insert and read."""
 
     __tablename__ = "audit_log"
     __table_args__ = (Index(None, "team_id", "created_at"),)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import selectinload
 from bot.db.models import Conversation, Message
 from bot.repositories import turns
 from bot.repositories.audience import PUBLIC_MAX_AGE_S
+from bot.repositories.buckets import Costs
 from bot.repositories.people import person_parameters
 from bot.text.clean import clean, clean_or_none
 from bot.values import Answer, Audience, Person, Question, Role, Turn, TurnContext, new_id
@@ -42,15 +43,24 @@ class ConversationRepository:
         private: bool = False,
         max_age_s: float = 60,
         public_max_age_s: float = PUBLIC_MAX_AGE_S,
+        costs: Costs | None = None,
+        counts_tokens: bool = False,
     ) -> TurnContext:
         """Store the question, with who asked it and its thread, and return what an answer needs: one statement.
 
         `private`: the asker alone will see the answer. The ages say how long what Slack told of a channel holds.
-        Safe to call twice, at once too: the question is stored once.
+        `costs` is what the question takes from which bucket; the day's tokens are told when they are to be counted.
+        Safe to call twice, at once too: the question is stored once, and takes once.
         """
         parameters = {
             **person_parameters(question.team_id, person),
-            **turns.begin_parameters(question, history_limit=history_limit, private=private),
+            **turns.begin_parameters(
+                question,
+                history_limit=history_limit,
+                private=private,
+                costs=costs or {},
+                counts_tokens=counts_tokens,
+            ),
             "max_age_s": max_age_s,
             "public_max_age_s": public_max_age_s,
         }
@@ -97,6 +107,7 @@ class ConversationRepository:
             "ids": [new_id() for _ in dated],
             "slack_ts": [turn.ts for turn in dated],
             "authors": [clean_or_none(turn.author) for turn in dated],
+            "author_slack_ids": [clean_or_none(turn.author_id) for turn in dated],
             "roles": [str(turn.role) for turn in dated],
             "contents": [clean(turn.text) for turn in dated],
         }

@@ -61,6 +61,11 @@ async def delete_oldest_shares(session: AsyncSession, team_id: str, *, before: d
     return await _delete(session, oldest, {"team": team_id, "before": before, "limit": limit})
 
 
+async def delete_shares_by(session: AsyncSession, team_id: str, user_id: UUID) -> int:
+    """Delete the shares that one person made, in every channel; return how many went."""
+    return len(await _delete(session, "shared_by = :user", {"team": team_id, "user": user_id}))
+
+
 async def delete_documents(session: AsyncSession, team_id: str, document_ids: Collection[UUID]) -> int:
     """Delete documents with all that hangs on them, their terms leaving the statistics; return how many went."""
     parameters = {"team": team_id, "ids": list(document_ids)}

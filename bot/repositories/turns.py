@@ -11,7 +11,9 @@ from sqlalchemy import RowMapping, text
 
 from bot.db.models import UNFINISHED
 from bot.repositories.audience import AUDIENCE, BEYOND, MARKED, STALE
+from bot.repositories.buckets import CHARGED, Costs, charge_parameters
 from bot.repositories.people import PERSON
+from bot.repositories.usage import TOKENS_TODAY
 from bot.text.clean import clean, clean_or_none, to_json
 from bot.values import Answer, Citation, ModelId, Person, Question, Role, Turn, TurnContext, new_id
 
@@ -61,7 +63,8 @@ message_new AS (
            CAST(:content AS text)
       FROM conversation c CROSS JOIN person p
     ON CONFLICT DO NOTHING
-)
+    RETURNING id
+), {CHARGED.format(condition="EXISTS (SELECT FROM message_new)")}
 SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS thread_read,
        ARRAY(SELECT channel_id FROM audience) AS channel_ids,
        ARRAY({STALE}) AS stale_channel_ids,
@@ -77,13 +80,16 @@ SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS
                    AND NOT EXISTS ({UNREADABLE_SOURCE})
                  ORDER BY m.slack_ts DESC, m.id DESC
                  LIMIT :history_limit) h) AS history,
+       (SELECT json_object_agg(name, debt_s) FROM charged) AS debts,
+       CASE WHEN CAST(:counts_tokens AS boolean) THEN {TOKENS_TODAY} END AS tokens_today,
        {PENDING_FILES}
   FROM person p CROSS JOIN conversation c LEFT JOIN workspaces w ON w.team_id = :team
 """)
 """Stores who asks, the conversation and the question, and reads what an answer needs: one row of a TurnContext.
 
 An answer to an earlier question is history, though it may have been posted after the next one was asked; not so one
-that rests on what the audience of this one may not read, or not any more.
+that rests on what the audience of this one may not read, or not any more. The question takes from its buckets when it
+is stored: not again when it is tried again.
 """
 
 RECORD_ANSWER = text("""
@@ -124,10 +130,12 @@ missing, or else its deletion waits until the answer can be found.
 
 RECORD_THREAD = text("""
 WITH added AS (
-    INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, author_name, role, content)
-    SELECT :team, id, CAST(:conversation AS uuid), CAST(:channel AS text), slack_ts, author_name, role, content
+    INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, author_name, author_slack_id, role, content)
+    SELECT :team, id, CAST(:conversation AS uuid), CAST(:channel AS text), slack_ts, author_name, author_slack_id, role,
+           content
       FROM unnest(CAST(:ids AS uuid[]), CAST(:slack_ts AS text[]), CAST(:authors AS text[]),
-                  CAST(:roles AS text[]), CAST(:contents AS text[])) AS t (id, slack_ts, author_name, role, content)
+                  CAST(:author_slack_ids AS text[]), CAST(:roles AS text[]), CAST(:contents AS text[]))
+           AS t (id, slack_ts, author_name, author_slack_id, role, content)
     ON CONFLICT DO NOTHING
     RETURNING id
 ), touched AS (
@@ -137,9 +145,13 @@ SELECT count(*) FROM added
 """)
 
 
-def begin_parameters(question: Question, *, history_limit: int, private: bool) -> dict[str, Any]:
-    """Return what `BEGIN` binds of the question."""
+def begin_parameters(
+    question: Question, *, history_limit: int, private: bool, costs: Costs, counts_tokens: bool
+) -> dict[str, Any]:
+    """Return what `BEGIN` binds of the question, and of what it takes from which bucket."""
     return {
+        **charge_parameters(costs),
+        "counts_tokens": counts_tokens,
         "channel": question.channel_id,
         "thread_ts": question.thread_ts,
         "ts": question.ts,
@@ -170,6 +182,8 @@ def turn_context(row: RowMapping, asker: Person) -> TurnContext:
         embedding_model_id=None if model_id is None else ModelId(model_id),
         pending_files=row["pending_files"],
         processing=tuple(row["processing"]),
+        debts=row["debts"] or {},
+        tokens_today=row["tokens_today"],
     )
 
 

@@ -29,6 +29,15 @@ class UsageRepository:
         }
         await self._session.execute(_RECORD, parameters)
 
+    async def count_tokens_today(self, team_id: str) -> int:
+        """Return what the workspace spent since midnight (UTC), in tokens of whatever model."""
+        return int(await self._session.scalar(text(f"SELECT {TOKENS_TODAY}"), {"team": team_id}) or 0)
+
+
+TOKENS_TODAY = """
+    (SELECT coalesce(sum(prompt_tokens + completion_tokens), 0) FROM usage_events
+      WHERE team_id = :team AND created_at >= date_trunc('day', now(), 'UTC'))"""
+"""What the workspace spent since midnight."""
 
 _RECORD = text("""
     INSERT INTO usage_events (team_id, id, user_id, model, prompt_tokens, completion_tokens)

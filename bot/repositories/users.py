@@ -124,13 +124,14 @@ class UserRepository:
         row = (await self._session.execute(statement)).one_or_none()
         return None if row is None else (row[0], row[1])
 
-    async def record_key_use(self, team_id: str, key_id: UUID) -> None:
-        """Note that a key was used now; at most one write a minute."""
+    async def record_key_use(self, team_id: str, key_id: UUID) -> bool:
+        """Note that a key was used now; at most one write a minute. True when it was this call that wrote."""
         statement = text("""
             UPDATE api_keys SET last_used_at = now() WHERE team_id = :team AND id = :key
                AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+            RETURNING id
         """)
-        await self._session.execute(statement, {"team": team_id, "key": key_id})
+        return (await self._session.execute(statement, {"team": team_id, "key": key_id})).first() is not None
 
     async def list_api_keys(self, team_id: str, user_id: UUID) -> list[ApiKey]:
         """Return a person's keys, oldest first."""

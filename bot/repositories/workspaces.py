@@ -8,9 +8,9 @@ from datetime import datetime
 from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.db.models import AuditEntry, Base
+from bot.db.models import AuditRow, Base
 
-_KEPT = {AuditEntry.__tablename__}
+_KEPT = {AuditRow.__tablename__}
 """Append-only: the bot's role may not delete there."""
 
 

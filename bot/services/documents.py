@@ -12,6 +12,7 @@ import structlog
 from bot.db.engine import Session, Sessions
 from bot.db.models import Document, User
 from bot.errors import Forbidden, InvalidRequest, NotFound, UnreadableFile
+from bot.repositories.audit import AuditRepository
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.tombstones import TombstoneRepository
@@ -21,7 +22,17 @@ from bot.services.errands import reread_errand, retract_errands
 from bot.services.ingest import IngestService, Upload
 from bot.services.ports import Claim, Enqueue, FileSource, Unclaimed
 from bot.services.storing import Progress
-from bot.values import Audience, DocumentStatus, IngestOutcome, Share, SharedFile
+from bot.values import (
+    BOT,
+    SLACK,
+    Audience,
+    AuditEntry,
+    Deed,
+    DocumentStatus,
+    IngestOutcome,
+    Share,
+    SharedFile,
+)
 
 log = structlog.get_logger()
 
@@ -99,16 +110,20 @@ class DocumentService:
         data: bytes,
         *,
         channel_id: str | None = None,
+        by: str | None = None,
         progress: Progress | None = None,
     ) -> IngestOutcome:
-        """Read a file that came past Slack into a channel, or else into its owner's personal place."""
+        """Read a file that came past Slack into a channel, or else into its owner's personal place.
+
+        `by`: who stands for it in the audit log; none: its owner.
+        """
         async with self._sessions.tenant(team_id) as session:
             channels = ChannelRepository(session)
             if channel_id is None:
                 channel_id = await channels.record_personal(team_id, user_id)
             elif await channels.get(team_id, channel_id) is None:
                 raise NotFound(channel_id, user_message=f"I don't know a channel {channel_id}.")
-        upload = Upload(team_id, filename, data, Share(channel_id, user_id))
+        upload = Upload(team_id, filename, data, Share(channel_id, user_id), by=by or f"user:{user_id}")
         return await self._ingest.ingest(upload, claim=Unclaimed(), progress=progress)
 
     async def list_page(
@@ -126,22 +141,32 @@ class DocumentService:
         """Return one document. Raises NotFound when it isn't there for this audience."""
         return _view(await self._visible(audience, document_id))
 
-    async def delete(self, audience: Audience, document_id: UUID, *, user_id: UUID, is_admin: bool) -> str:
+    async def delete(
+        self, audience: Audience, document_id: UUID, *, user_id: UUID, is_admin: bool, by: str | None = None
+    ) -> str:
         """Delete a document everywhere, for its uploader or an admin; return its filename.
 
-        Raises NotFound when the asker can't see it, Forbidden when it is another's.
+        `by`: who stands for it in the audit log; none: the user. Raises NotFound when the asker can't see it, Forbidden
+        when it is another's: the attempt is in the audit log then.
         """
         document = await self._visible(audience, document_id)
-        if not is_admin and document.uploader_id != user_id:
+        is_theirs = is_admin or document.uploader_id == user_id
+        async with self._sessions.tenant(audience.team_id) as session:
+            documents = DocumentRepository(session)
+            if is_theirs and not await documents.delete(audience.team_id, document_id):
+                raise _unknown(document_id)  # somebody else was a moment earlier
+            if is_theirs:
+                await self._retract(session, audience.team_id, [document_id])
+            deed = Deed.DOCUMENT_DELETED if is_theirs else Deed.DOCUMENT_DELETION_REFUSED
+            entry = _about(document, deed, by=by or f"user:{user_id}", details={"is_admin": is_admin})
+            await AuditRepository(session).record(audience.team_id, entry)
+        if not is_theirs:
             message = "Only the person who shared a document, or an admin, can delete it."
             raise Forbidden("not the uploader", user_message=message)
-        async with self._sessions.tenant(audience.team_id) as session:
-            await DocumentRepository(session).delete(audience.team_id, document_id)
-            await self._retract(session, audience.team_id, [document_id])
         log.info("document.deleted", document_id=str(document_id))
         return document.filename
 
-    async def retry(self, audience: Audience, document_id: UUID) -> str:
+    async def retry(self, audience: Audience, document_id: UUID, *, by: str = BOT) -> str:
         """Read a document in error once more, later; return its filename."""
         document = await self._visible(audience, document_id)
         if document.status == DocumentStatus.READY:
@@ -159,6 +184,8 @@ class DocumentService:
         )
         async with self._sessions.tenant(audience.team_id) as session:
             await self._enqueue(session, errand)
+            entry = _about(document, Deed.DOCUMENT_RETRIED, by=by, details={"file_id": share.file_id})
+            await AuditRepository(session).record(audience.team_id, entry)
         return document.filename
 
     async def give_up(self, file: SharedFile, reason: str, *, claim: Claim) -> None:
@@ -174,6 +201,9 @@ class DocumentService:
         async with self._sessions.tenant(team_id) as session:
             document_ids = await DocumentRepository(session).delete_shares_of_file(team_id, file_id)
             await self._retract(session, team_id, document_ids)
+            if document_ids:
+                entry = AuditEntry(SLACK, Deed.FILE_DELETED, f"file:{file_id}", {"shares": len(document_ids)})
+                await AuditRepository(session).record(team_id, entry)
         log.info("file.forgotten", file_id=file_id, documents=len(document_ids))
         return len(document_ids)
 
@@ -196,8 +226,16 @@ class DocumentService:
         async with self._sessions.reading(audience) as session:
             document = await DocumentRepository(session).get_for(audience.team_id, document_id, audience)
         if document is None:
-            raise NotFound(str(document_id), user_message="I don't know that document, or you can't see it here.")
+            raise _unknown(document_id)
         return document
+
+
+def _unknown(document_id: UUID) -> NotFound:
+    return NotFound(str(document_id), user_message="I don't know that document, or you can't see it here.")
+
+
+def _about(document: Document, deed: Deed, *, by: str, details: dict[str, str | int | None]) -> AuditEntry:
+    return AuditEntry(by, deed, f"document:{document.id}", details)
 
 
 def _view(row: Document) -> DocumentView:

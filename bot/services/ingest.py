@@ -9,29 +9,34 @@ from uuid import UUID
 
 import structlog
 
-from bot.db.engine import Sessions
+from bot.db.engine import Session, Sessions
 from bot.errors import UnreadableFile
 from bot.llm import Embedder
 from bot.parsing.sandbox import parse_in_sandbox
+from bot.repositories.audit import AuditRepository
 from bot.repositories.conversations import ConversationRepository
 from bot.repositories.documents import DocumentRepository, RecordedDocument
 from bot.repositories.passages import PassageRepository
 from bot.repositories.readings import ReadingRepository
 from bot.services.ports import Claim
 from bot.services.storing import BATCH, FOLLOW_S, Progress, Storing
-from bot.values import DocumentStatus, IngestOutcome, Share
+from bot.values import AuditEntry, Deed, DocumentStatus, IngestOutcome, Share
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file at hand: its bytes, and where and by whom it was shared."""
+    """A file at hand: its bytes, and where and by whom it was shared.
+
+    `by` is who stands in the audit log for what came past Slack; None for what Slack itself tells of.
+    """
 
     team_id: str
     filename: str
     data: bytes
     share: Share
+    by: str | None = None
 
 
 class IngestService:
@@ -94,6 +99,7 @@ class IngestService:
                 reason=reason,
                 conversation_id=await _conversation_of(ConversationRepository(session), upload),
             )
+            await _note(session, upload, document_id)
         return _outcome(upload, document_id, DocumentStatus.ERROR, error=reason)
 
     async def _record(self, upload: Upload, claim: Claim) -> RecordedDocument:
@@ -113,6 +119,7 @@ class IngestService:
             )
             if recorded.status == DocumentStatus.ERROR:  # it is read once more: the old reason holds no longer
                 await documents.set_status(upload.team_id, recorded.id, DocumentStatus.PROCESSING)
+            await _note(session, upload, recorded.id)
         return recorded
 
     async def _fail(self, upload: Upload, recorded: RecordedDocument, reason: str, claim: Claim) -> IngestOutcome:
@@ -134,6 +141,14 @@ class IngestService:
         async with self._sessions.tenant(upload.team_id) as session:
             await claim.finish(session)
             await _replace_former(DocumentRepository(session), upload, document_id)
+
+
+async def _note(session: Session, upload: Upload, document_id: UUID) -> None:
+    """Tell the audit log of a file that came past Slack; of the others their shares tell."""
+    if upload.by is not None:
+        details: dict[str, str | int] = {"channel_id": upload.share.channel_id, "size_bytes": len(upload.data)}
+        entry = AuditEntry(upload.by, Deed.DOCUMENT_UPLOADED, f"document:{document_id}", details)
+        await AuditRepository(session).record(upload.team_id, entry)
 
 
 async def _replace_former(documents: DocumentRepository, upload: Upload, document_id: UUID) -> None:

@@ -12,8 +12,11 @@ from bot.repositories.channels import ChannelRepository
 from bot.repositories.conversations import ConversationRepository
 from bot.services.audience import READINGS, AudienceService, unsettled
 from bot.services.errands import ingest_errand
+from bot.services.limits import Kind, Limits, admit_question
 from bot.services.ports import Enqueue, Reply, ThreadReader
 from bot.values import Audience, Errand, Person, Question, SharedFile, TurnContext, new_id
+
+UNLIMITED = Limits()
 
 _POLL_S = 0.25
 
@@ -29,31 +32,42 @@ class TurnService:
         enqueue: Enqueue,
         *,
         file_wait_s: float,
+        limits: Limits = UNLIMITED,
     ) -> None:
         self._sessions = sessions
         self._audiences = audiences
         self._threads = threads
         self._enqueue = enqueue
         self._file_wait_s = file_wait_s
+        self._limits = limits
 
     async def begin(self, question: Question, *, private: bool) -> TurnContext:
         """Store the question and return what is known of its thread and audience.
 
-        Raises NotFound for nobody's, Forbidden for one of somebody deactivated, ServiceUnavailable.
+        Raises NotFound for nobody's, Forbidden for one of somebody deactivated, ServiceUnavailable, and TooManyRequests
+        for one too many: that one isn't stored.
         """
         person = await self._audiences.asker(question.team_id, question.user_id, since=0)  # `catch_up` looks again
         return await self._begin(question, person, private=private)
 
     async def _begin(self, question: Question, person: Person, *, private: bool) -> TurnContext:
         async with self._sessions.tenant(question.team_id) as session:
-            return await ConversationRepository(session).begin_turn(
-                question, person, private=private, max_age_s=self._audiences.max_age_s
+            turn = await ConversationRepository(session).begin_turn(
+                question,
+                person,
+                private=private,
+                max_age_s=self._audiences.max_age_s,
+                costs=self._limits.costs(Kind.QUESTIONS, question.user_id),
+                counts_tokens=self._limits.workspace_tokens_per_day > 0,
             )
+            self._limits.require_room(turn.debts, tokens_today=turn.tokens_today)
+        return turn
 
     async def begin_alone(self, audience: Audience, text: str, user_id: UUID) -> tuple[Question, TurnContext]:
-        """Store the question as the first of a conversation in its asker's personal place."""
+        """Store the question as the first of a conversation in its asker's personal place. Raises TooManyRequests."""
         team_id, root = audience.team_id, str(new_id())
         async with self._sessions.tenant(team_id) as session:
+            await admit_question(session, team_id, str(user_id), self._limits)
             channel_id = await ChannelRepository(session).record_personal(team_id, user_id)
             conversations = ConversationRepository(session)
             conversation_id = await conversations.record_thread_root(team_id, channel_id, root, started_by=user_id)

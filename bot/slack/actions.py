@@ -13,6 +13,7 @@ from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.errands import command_errand
+from bot.services.limits import Kind, LimitService
 from bot.services.search import SearchService
 from bot.slack.blocks import passage_blocks
 from bot.slack.commands import LISTED_PER_PAGE, Shown, document_id_from, found_page, shown
@@ -36,12 +37,14 @@ class ActionListeners:
         search: SearchService,
         documents: DocumentService,
         audiences: AudienceService,
+        limits: LimitService,
     ) -> None:
         self._inbox = inbox
         self._answers = answers
         self._search = search
         self._documents = documents
         self._audiences = audiences
+        self._limits = limits
 
     async def on_nearest_passages(self, ack: AsyncAck, respond: AsyncRespond, body: Body, action: Body) -> None:
         """Show the passages nearest to a question that found nothing."""
@@ -88,6 +91,7 @@ class ActionListeners:
         await shown(respond, lambda: self._retry(body, action), replace=True)
 
     async def _nearest(self, body: Body, action: Body) -> Shown:
+        await self._admit(body)
         channel_id, _, ts = action["value"].partition(":")
         if channel_id == "private":  # a command's question: private:USER:command:TRIGGER
             user_id, _, ts = ts.partition(":")
@@ -137,10 +141,17 @@ class ActionListeners:
         return f"{escape(name)} is forgotten.", []
 
     async def _retry(self, body: Body, action: Body) -> Shown:
-        name = await self._documents.retry(await self._private(body), document_id_from(action["value"]))
+        name = await self._documents.retry(
+            await self._private(body), document_id_from(action["value"]), by=f"slack:{body['user']['id']}"
+        )
         return f"I'm reading {escape(name)} again.", []
 
+    async def _admit(self, body: Body) -> None:
+        await self._limits.admit(body["team"]["id"], body["user"]["id"], Kind.REQUESTS)
+
     async def _private(self, body: Body) -> Audience:
+        """Return what the one who clicked may read; counted as a request of theirs."""
+        await self._admit(body)
         return await self._audiences.of(
             body["team"]["id"], channel_id=body["channel"]["id"], user_id=body["user"]["id"], private=True
         )

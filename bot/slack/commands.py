@@ -15,6 +15,7 @@ from bot.errors import DatabaseUnavailable, InvalidRequest, RecollectError
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.errands import command_errand
+from bot.services.limits import Kind, LimitService
 from bot.services.questions import is_only_a_greeting
 from bot.services.search import SearchService
 from bot.slack.blocks import Block, pager, passage_blocks
@@ -44,6 +45,7 @@ class CommandListeners:
         search: SearchService,
         documents: DocumentService,
         audiences: AudienceService,
+        limits: LimitService,
         *,
         docs_command: str,
     ) -> None:
@@ -51,6 +53,7 @@ class CommandListeners:
         self._search = search
         self._documents = documents
         self._audiences = audiences
+        self._limits = limits
         self._docs_command = docs_command
 
     async def on_ask(self, ack: AsyncAck, command: Body, context: AsyncBoltContext) -> None:
@@ -103,12 +106,14 @@ class CommandListeners:
             case "delete":
                 return "Delete?", confirm_blocks(await self._documents.get(audience, document_id_from(rest)))
             case "retry":
-                name = await self._documents.retry(audience, document_id_from(rest))
+                name = await self._documents.retry(audience, document_id_from(rest), by=f"slack:{command['user_id']}")
                 return f"I'm reading {escape(name)} again.", []
             case _:
                 return "Help", help_blocks(self._docs_command)
 
     async def _private(self, command: Body) -> Audience:
+        """Return what the asker alone may read; every command that isn't a question begins here, and is counted."""
+        await self._limits.admit(command["team_id"], command["user_id"], Kind.REQUESTS)
         return await self._audiences.of(
             command["team_id"], channel_id=command["channel_id"], user_id=command["user_id"], private=True
         )

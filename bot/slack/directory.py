@@ -141,7 +141,11 @@ class SlackThreads:
         names = await self._directory.names(team_id, f"{text}<@{author_id}>")
         author = names.get(author_id) or message.get("username") or "somebody"
         return Turn(
-            Role.USER, plain_from(text, {**names, self._bot_user_id: "Recollect"}), author=author, ts=message["ts"]
+            Role.USER,
+            plain_from(text, {**names, self._bot_user_id: "Recollect"}),
+            author=author,
+            ts=message["ts"],
+            author_id=author_id or None,
         )
 
 

@@ -14,8 +14,9 @@ from bot.errors import Forbidden, NotFound
 from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
+from bot.services.limits import Kind, LimitService
 from bot.services.search import SearchService
-from bot.services.users import Caller, Scope, UserService, scopes_for
+from bot.services.users import Caller, Scope, UserService, expiry_from, scopes_for
 from bot.values import Audience
 from bot.web.auth import Doorkeeper
 from bot.web.bodies import AskRequest, ListRequest, NewUser, SearchRequest, body_of, id_of, query_of
@@ -30,18 +31,19 @@ def mount_api(
     search: SearchService,
     answers: AnswerService,
     audiences: AudienceService,
+    limits: LimitService,
     *,
     max_file_bytes: int,
 ) -> None:
     """Serve the API under `/v1`."""
-    door = Doorkeeper(users, audiences)
+    door = Doorkeeper(users, audiences, limits)
     people = UserEndpoints(users)
     files = DocumentEndpoints(documents, audiences, max_file_bytes=max_file_bytes)
     questions = QuestionEndpoints(search, answers, audiences)
     app.router.add_post("/v1/users", door.open_to(Scope.ADMIN, people.create))
     app.router.add_get("/v1/users/me", door.open_to(Scope.READ, people.get_me))
     app.router.add_get("/v1/users/{id}", door.open_to(Scope.READ, people.get))
-    app.router.add_post("/v1/documents", door.open_to(Scope.WRITE, files.create))
+    app.router.add_post("/v1/documents", door.open_to(Scope.WRITE, files.create, kind=Kind.UPLOADS))
     app.router.add_get("/v1/documents", door.open_to(Scope.READ, files.list))
     app.router.add_get("/v1/documents/{id}", door.open_to(Scope.READ, files.get))
     app.router.add_delete("/v1/documents/{id}", door.open_to(Scope.WRITE, files.delete))
@@ -56,12 +58,16 @@ class UserEndpoints:
         self._users = users
 
     async def create(self, request: web.Request, caller: Caller) -> web.Response:
-        """201 with the new person, and their key when one was asked for; 400 when the address is taken."""
+        """201 with the new person, and their key when one was asked for, good for a year; 400 for a taken address."""
         new, team_id = await body_of(request, NewUser), caller.account.team_id
-        account = await self._users.create(team_id, name=new.name, email=new.email, is_admin=new.is_admin)
+        account = await self._users.create(
+            team_id, name=new.name, email=new.email, is_admin=new.is_admin, by=caller.actor
+        )
         answer = account_json(account)
         if new.create_key:
-            answer["key"] = await self._users.create_key(team_id, account.id, scopes=scopes_for(account))
+            answer["key"] = await self._users.create_key(
+                team_id, account.id, scopes=scopes_for(account), expires_at=expiry_from(None), by=caller.actor
+            )
         return web.json_response(answer, status=HTTPStatus.CREATED)
 
     async def get_me(self, _: web.Request, caller: Caller) -> web.Response:
@@ -93,7 +99,7 @@ class DocumentEndpoints:
             raise NotFound("channel", user_message=message)
         team_id, user_id = caller.account.team_id, caller.account.id
         outcome = await self._documents.ingest_upload(
-            team_id, user_id, upload.filename, upload.data, channel_id=upload.channel_id
+            team_id, user_id, upload.filename, upload.data, channel_id=upload.channel_id, by=caller.actor
         )
         view = await self._documents.get(audience, outcome.document_id)
         location = {"Location": f"/v1/documents/{view.id}"}
@@ -118,7 +124,9 @@ class DocumentEndpoints:
         """204: deleted everywhere, by its uploader or an administrator."""
         document_id, account = id_of(request, "document"), caller.account
         audience = await _audience(self._audiences, caller)
-        await self._documents.delete(audience, document_id, user_id=account.id, is_admin=account.is_admin)
+        await self._documents.delete(
+            audience, document_id, user_id=account.id, is_admin=account.is_admin, by=caller.actor
+        )
         return web.Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from bot.errors import Unauthenticated
+from bot.errors import Forbidden, Unauthenticated
 from bot.services.audience import AudienceService
+from bot.services.limits import Kind, LimitService
 from bot.services.users import Caller, Scope, UserService
 
 Endpoint = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
@@ -21,23 +22,40 @@ class Doorkeeper:
     The key of somebody in Slack is valid as long as they are: it fails with Forbidden for who was deactivated there.
     """
 
-    def __init__(self, users: UserService, audiences: AudienceService) -> None:
+    def __init__(self, users: UserService, audiences: AudienceService, limits: LimitService) -> None:
         self._users = users
         self._audiences = audiences
+        self._limits = limits
 
-    def open_to(self, scope: Scope, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """Return a handler that asks for a key with this scope before anything of the request's body is read."""
+    def open_to(
+        self, scope: Scope, endpoint: Endpoint, *, kind: Kind = Kind.REQUESTS
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return a handler that asks for a key with this scope before anything of the request's body is read.
+
+        `kind` is what its owner's requests are counted as; beyond the limit they are refused.
+        """
 
         async def handle(request: web.Request) -> web.StreamResponse:
             caller = await self._users.authenticate(key_from(request))
-            caller.require(scope)
-            team_id, user_id = caller.account.team_id, str(caller.account.id)
-            if caller.account.slack_user_id is not None:
-                await self._audiences.asker(team_id, caller.account.slack_user_id)
+            account = caller.account
+            team_id, user_id = account.team_id, str(account.id)
+            await self._limits.admit(team_id, account.slack_user_id or user_id, kind)
+            await self._require(caller, scope, request)
+            if account.slack_user_id is not None:
+                await self._audiences.asker(team_id, account.slack_user_id)
             with structlog.contextvars.bound_contextvars(team_id=team_id, user_id=user_id):
                 return await endpoint(request, caller)
 
         return handle
+
+    async def _require(self, caller: Caller, scope: Scope, request: web.Request) -> None:
+        """Raise Forbidden unless the key is good for this; the attempt is in the audit log then."""
+        try:
+            caller.require(scope)
+        except Forbidden:
+            resource = request.match_info.route.resource
+            await self._users.note_refusal(caller, f"{request.method} {resource.canonical if resource else ''}")
+            raise
 
 
 def key_from(request: web.Request) -> str:

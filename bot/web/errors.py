@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -16,6 +17,7 @@ from bot.errors import (
     NotFound,
     RecollectError,
     ServiceUnavailable,
+    TooManyRequests,
     Unauthenticated,
 )
 from bot.values import new_id
@@ -30,6 +32,7 @@ _STATUSES: tuple[tuple[type[RecollectError], HTTPStatus, str], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED, "unauthenticated"),
     (Forbidden, HTTPStatus.FORBIDDEN, "forbidden"),
     (NotFound, HTTPStatus.NOT_FOUND, "not_found"),
+    (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests"),
     (ServiceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable"),
 )
 _PLAIN = {
@@ -65,7 +68,10 @@ def _known(request: web.Request, error: RecollectError) -> web.Response:
     for kind, status, name in _STATUSES:
         if isinstance(error, kind):
             log.info("request.refused", path=request.path, error=type(error).__name__, reason=str(error))
-            return error_response(status, name, error.user_message)
+            response = error_response(status, name, error.user_message)
+            if isinstance(error, TooManyRequests):
+                response.headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+            return response
     return _unknown(request, error)
 
 

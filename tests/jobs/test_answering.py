@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from bot.errors import InvalidRequest, InvalidSettings, ModelUnavailable, ServiceUnavailable
+from bot.errors import InvalidRequest, InvalidSettings, ModelUnavailable, ServiceUnavailable, TooManyRequests
 from bot.jobs.attempt import Attempts, PutBackError
 from bot.jobs.queue import MAX_ATTEMPTS, Task
 from bot.jobs.tasks import Tasks
@@ -174,7 +174,11 @@ async def test_the_wait_begins_with_the_first_failure_however_long_that_took(mak
 
 @pytest.mark.parametrize(
     "error",
-    [InvalidRequest("refused", user_message="Ask otherwise."), InvalidSettings("key", user_message="Check the key.")],
+    [
+        InvalidRequest("refused", user_message="Ask otherwise."),
+        InvalidSettings("key", user_message="Check the key."),
+        TooManyRequests("flood", user_message="I answer again in 20 s.", retry_after_s=20),
+    ],
 )
 async def test_what_waiting_would_not_mend_is_said_at_once(make_desk: MakeDesk, error: Exception) -> None:
     desk = make_desk(error)

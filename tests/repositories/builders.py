@@ -11,6 +11,7 @@ from uuid import UUID
 
 import numpy as np
 from sqlalchemy import event
+from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from bot.db.engine import Sessions
@@ -175,3 +176,13 @@ def counted_statements(engine: AsyncEngine) -> Iterator[list[str]]:
     event.listen(engine.sync_engine, "before_cursor_execute", note)
     yield statements
     event.remove(engine.sync_engine, "before_cursor_execute", note)
+
+
+async def exhaust(sessions: Sessions, bucket: str, *, team_id: str = TEAM) -> None:
+    """Let so much be taken from a bucket that an hour brings nothing back that could be taken."""
+    statement = """
+        INSERT INTO rate_buckets (team_id, name, full_at) VALUES (:team, :name, now() + interval '2 hours')
+        ON CONFLICT (team_id, name) DO UPDATE SET full_at = excluded.full_at
+    """
+    async with sessions.tenant(team_id) as session:
+        await session.execute(sql(statement), {"team": team_id, "name": bucket})

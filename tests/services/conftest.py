@@ -20,11 +20,12 @@ from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.documents import DocumentService
 from bot.services.ingest import IngestService
+from bot.services.limits import Limits
 from bot.services.offers import OfferService
 from bot.services.ports import Unclaimed
 from bot.services.search import SearchService
 from bot.services.storing import BATCH, FOLLOW_S
-from bot.services.turns import TurnService
+from bot.services.turns import UNLIMITED, TurnService
 from bot.services.usage import UsageService
 from bot.services.writer import AnswerWriter
 from bot.values import ChannelKind, IngestOutcome, Passage, UserKind
@@ -51,9 +52,13 @@ class House:
     documents: DocumentService
     usage: UsageService
 
-    def answers(self, chat: ChatModel | None = None, *, file_wait_s: float = 5) -> AnswerService:
+    def answers(
+        self, chat: ChatModel | None = None, *, file_wait_s: float = 5, limits: Limits = UNLIMITED
+    ) -> AnswerService:
         """Return the answering service; the extractive model writes unless another is given."""
-        turns = TurnService(self.sessions, self.audiences, self.threads, self.queue.enqueue, file_wait_s=file_wait_s)
+        turns = TurnService(
+            self.sessions, self.audiences, self.threads, self.queue.enqueue, file_wait_s=file_wait_s, limits=limits
+        )
         offers = OfferService(self.search, self.audiences)
         writer = AnswerWriter(self.search, chat or ExtractiveModel(self.embedder), offers, permalink=link_to)
         return AnswerService(self.sessions, turns, writer, self.search, self.audiences, self.usage, self.queue.enqueue)

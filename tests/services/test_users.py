@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.db.engine import Sessions
 from bot.errors import AlreadyExists, Forbidden, InvalidRequest, NotFound, Unauthenticated
-from bot.services.users import OPERATOR_EMAIL, Account, Scope, UserService, scopes_for
+from bot.repositories.users import UserRepository
+from bot.services.users import OPERATOR_EMAIL, Account, Scope, UserService, expiry_from, scopes_for
 from tests.conftest import OTHER_TEAM, TEAM
+from tests.repositories.builders import counted_statements, record_user
 
 
 @pytest.fixture
@@ -161,3 +165,98 @@ async def test_a_key_for_nobody_is_not_made(users: UserService) -> None:
 async def test_only_an_administrators_keys_are_good_for_all(users: UserService) -> None:
     assert scopes_for(await ada(users)) == {Scope.READ, Scope.WRITE}
     assert scopes_for(await ada(users, is_admin=True)) == set(Scope)
+
+
+async def test_a_key_is_good_for_less_when_less_is_wanted_and_never_for_more_than_its_owner(users: UserService) -> None:
+    account = await ada(users)
+
+    assert scopes_for(account, wanted=["read"]) == {Scope.READ}
+    for wanted in (["admin"], ["read", "everything"]):
+        with pytest.raises(InvalidRequest) as refused:
+            scopes_for(account, wanted=wanted)
+        assert refused.value.user_message.startswith("A key of theirs can have the scopes read, write: not ")
+
+
+@pytest.mark.parametrize(("text", "days"), [(None, 365), ("90d", 90), ("4w", 28), ("24h", 1)])
+def test_a_key_ends_in_a_year_or_when_somebody_says(text: str | None, days: int) -> None:
+    end = expiry_from(text)
+
+    assert end is not None
+    assert abs(end - datetime.now(UTC) - timedelta(days=days)) < timedelta(minutes=1)
+
+
+def test_a_key_that_never_ends_must_be_asked_for() -> None:
+    assert expiry_from("Never") is None
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0d", "2001-01-01", "-1d"])
+def test_an_end_that_is_none_or_past_is_refused_in_a_sentence(text: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        expiry_from(text)
+
+    assert "a span (12h, 90d, 4w), a date to come (2027-03-31) or never" in refused.value.user_message
+
+
+async def test_an_unknown_key_costs_what_a_wrong_secret_costs(
+    users: UserService, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await ada(users)
+    key = await users.create_key(TEAM, account.id, scopes=[])
+    expired = await users.create_key(TEAM, account.id, scopes=[], expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    compared = []
+
+    def compare(known: bytes, sent: bytes) -> bool:
+        compared.append((len(known), len(sent)))
+        return _compare_digest(known, sent)
+
+    _compare_digest = hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    prefix, team_id, number, secret = key.split("_", 3)
+    swapped = "_".join([prefix, team_id, number, secret[::-1]])
+    costs = []
+    for wrong in (swapped, "_".join([prefix, team_id, "0" * 32, secret]), expired):
+        compared.clear()
+        with counted_statements(engine) as statements, pytest.raises(Unauthenticated):
+            await users.authenticate(wrong)
+        costs.append((len(statements), list(compared)))
+
+    assert costs == [(1, [(32, 32)])] * 3
+
+
+async def test_the_keys_of_somebody_deactivated_in_slack_open_nothing(users: UserService, sessions: Sessions) -> None:
+    async with sessions.tenant(TEAM) as session:
+        user_id = await record_user(session, "U1")
+        other_id = await record_user(session, "U2")
+    keys = [await users.create_key(TEAM, user_id, scopes=[Scope.READ]) for _ in range(2)]
+    others = await users.create_key(TEAM, other_id, scopes=[Scope.READ])
+
+    assert await users.revoke_keys_of(TEAM, "U1") == 2
+    assert await users.revoke_keys_of(TEAM, "U1") == 0
+    assert await users.revoke_keys_of(TEAM, "U404") == 0
+
+    for key in keys:
+        with pytest.raises(Unauthenticated):
+            await users.authenticate(key)
+    assert (await users.authenticate(others)).account.id == other_id
+
+
+async def test_the_keys_of_somebody_who_is_gone_open_nothing(users: UserService, sessions: Sessions) -> None:
+    account = await ada(users)
+    key = await users.create_key(TEAM, account.id, scopes=[Scope.READ])
+    async with sessions.tenant(TEAM) as session:
+        await UserRepository(session).delete(TEAM, account.id)
+
+    with pytest.raises(Unauthenticated):
+        await users.authenticate(key)
+
+
+async def test_a_key_whose_owner_is_no_administrator_any_more_is_no_administrators_key(
+    users: UserService, sessions: Sessions
+) -> None:
+    account = await ada(users, is_admin=True)
+    key = await users.create_key(TEAM, account.id, scopes=list(Scope))
+    async with sessions.tenant(TEAM) as session:
+        await UserRepository(session).update(TEAM, account.id, is_admin=False)
+
+    with pytest.raises(Forbidden):
+        (await users.authenticate(key)).require(Scope.ADMIN)

@@ -142,4 +142,7 @@ async def test_a_thread_is_read_with_names_and_without_our_own_words(
         ("Ben", "Look, @Ada: a < b"),
         *(("Ada", f"Remark {number}") for number in range(3)),
     ]
+    assert {turn.author: turn.author_id for turn in turns} == {
+        name: slack.store.user(name).id for name in ("Ada", "Ben")
+    }
     assert [file.filename for file in files] == ["a.txt"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,11 +90,11 @@ class Api:
         return await self.call("POST", "/v1/documents", key, data=form)
 
 
-@pytest.fixture
-async def api(sessions: Sessions) -> AsyncIterator[Api]:
-    """The API on a port of its own, for the test's own database."""
+@asynccontextmanager
+async def serving(sessions: Sessions, **changes: Any) -> AsyncIterator[Api]:
+    """Serve the API on a port of its own, with settings of the test's own."""
     slack, nobody = KnownSlack(), NoSlack()
-    settings = Settings(_env_file=None, max_file_bytes=MAX_FILE_BYTES)
+    settings = Settings(_env_file=None, max_file_bytes=MAX_FILE_BYTES, **changes)
     outside = Outside(TEAM, slack, nobody, nobody, lambda _: None)
     async with open_services(settings, Storage(sessions, "", ""), outside) as services:
         app = make_web_app()
@@ -104,7 +105,15 @@ async def api(sessions: Sessions) -> AsyncIterator[Api]:
             services.search,
             services.answers,
             services.audiences,
+            services.limits,
             max_file_bytes=MAX_FILE_BYTES,
         )
         async with WebServer(app, host="127.0.0.1", port=0) as server, aiohttp.ClientSession() as http:
             yield Api(server.url, http, services, slack)
+
+
+@pytest.fixture
+async def api(sessions: Sessions) -> AsyncIterator[Api]:
+    """The API, for the test's own database."""
+    async with serving(sessions) as api:
+        yield api

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -8,7 +9,8 @@ from sqlalchemy import text
 from bot.db.engine import Sessions
 from bot.services.users import Scope
 from tests.conftest import OTHER_TEAM, TEAM
-from tests.web.conftest import Api
+from tests.repositories.builders import exhaust
+from tests.web.conftest import Api, serving
 
 ENDPOINTS = [
     ("POST", "/v1/users"),
@@ -122,3 +124,49 @@ async def test_a_key_of_somebody_deactivated_in_slack_opens_nothing(api: Api, se
 
     api.slack.is_down = True
     assert (await api.call("GET", "/v1/users/me", key)).status == 503, "who can't be asked about has no access either"
+
+
+async def test_what_keys_do_and_may_not_do_stands_in_the_audit_log(api: Api, sessions: Sessions) -> None:
+    account = await api.account("ada")
+    key = await api.services.users.create_key(TEAM, account.id, scopes=[Scope.READ])
+    admin = await api.key("root", is_admin=True)
+
+    await api.upload(key, "a.txt", b"text")
+    await api.call("POST", "/v1/users", admin, json={"name": "Grace", "email": "grace@example.com", "create_key": True})
+    uploaded = await api.upload(admin, "b.txt", b"text")
+    await api.call("DELETE", f"/v1/documents/{uploaded.body['id']}", admin)
+
+    theirs, administrators = (f"key:{UUID(each.split('_')[2])}" for each in (key, admin))
+    async with sessions.tenant(TEAM) as session:
+        rows = await session.execute(text("SELECT actor, action, metadata->>'what' FROM audit_log ORDER BY id"))
+        told = [tuple(row) for row in rows if row.actor != "bot"]
+    assert told == [
+        (theirs, "key.first_used", None),
+        (theirs, "key.refused", "POST /v1/documents"),
+        (administrators, "key.first_used", None),
+        (administrators, "person.created", None),
+        (administrators, "key.created", None),
+        (administrators, "document.uploaded", None),
+        (administrators, "document.deleted", None),
+    ]
+
+
+async def test_who_calls_too_often_gets_429_and_when_to_come_again(sessions: Sessions) -> None:
+    limits = {"user_requests_per_minute": 1, "user_uploads_per_minute": 1, "user_questions_per_minute": 1}
+    async with serving(sessions, **limits) as api:
+        account, key, other = await api.account("ada"), await api.key("ada"), await api.key("bob")
+        admitted = await api.call("GET", "/v1/users/me", key), await api.upload(key, "a.txt", b"text")
+        await exhaust(sessions, f"requests:{account.id}")
+        call = await api.call("GET", "/v1/users/me", key)
+        upload = await api.upload(key, "b.txt", b"more text")
+        await exhaust(sessions, f"uploads:{account.id}")
+        uploads = await api.upload(key, "c.txt", b"other text")
+        others = await api.call("POST", "/v1/ask", other, json={"question": "When?"})
+        wrong = await api.call("GET", "/v1/users/me", key[:-1])
+
+    assert [reply.status for reply in (*admitted, upload, others, wrong)] == [200, 201, 201, 200, 401]
+    for reply in (call, uploads):
+        assert reply.status == 429
+        assert reply.body["error"] == "too_many_requests"
+        assert "1 a minute, 10 at once" in reply.body["message"]
+        assert 0 < int(reply.headers["Retry-After"]) <= 7_200

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from tests.conftest import TEAM
 from tests.web.conftest import Api
 
 
@@ -21,6 +23,9 @@ async def test_an_administrator_makes_a_person_whose_key_works(api: Api) -> None
     assert me.status == 200
     assert (me.body["id"], me.body["name"], me.body["is_admin"]) == (made.body["id"], "Grace", False)
     assert me.body["scopes"] == ["read", "write"]
+    (key,) = await api.services.users.list_keys(TEAM, UUID(made.body["id"]))
+    assert key.expires_at is not None
+    assert timedelta(days=364) < key.expires_at - key.created_at < timedelta(days=366)
 
 
 async def test_no_key_is_made_unless_asked_for(api: Api) -> None:

@@ -1,0 +1,57 @@
+"""What the commands of whoever answers for a workspace do: look into the audit log."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+from bot.config import Settings
+from bot.console import complain, say
+from bot.offline import open_desk
+from bot.repositories.audit import RecordedEntry
+
+
+async def audit(
+    settings: Settings,
+    *,
+    since: str | None,
+    actor: str | None,
+    action: str | None,
+    before: UUID | None,
+    limit: int,
+    as_json: bool,
+    team: str | None,
+) -> int:
+    """Print who did what, newest last: a line each, or a JSON object each; return 1 when nothing fits."""
+    async with open_desk(settings, team=team) as desk:
+        extract = await desk.services.audit.read(
+            desk.services.team_id, since=since, actor=actor, action=action, before=before, limit=limit
+        )
+    for entry in extract.entries:
+        say(json.dumps(_as_json(entry), ensure_ascii=False) if as_json else _line(entry))
+    if extract.before is not None:
+        complain(f"There is more before that: bot audit --before {extract.before}")
+    if not extract.entries:
+        complain("Nothing in the audit log fits.")
+    return 0 if extract.entries else 1
+
+
+def _as_json(entry: RecordedEntry) -> dict[str, Any]:
+    return {
+        "id": str(entry.id),
+        "at": entry.at.astimezone(UTC).isoformat(timespec="milliseconds"),
+        "actor": entry.actor,
+        "name": entry.name,
+        "action": entry.action,
+        "target": entry.target,
+        "details": entry.details,
+    }
+
+
+def _line(entry: RecordedEntry) -> str:
+    who = f"{entry.actor} ({entry.name})" if entry.name else entry.actor
+    details = " ".join(f"{name}={value}" for name, value in sorted(entry.details.items()) if value is not None)
+    moment = entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"{moment}  {entry.action:<26}  {entry.target}  by {who}  {details}".rstrip()
