@@ -15,7 +15,6 @@ from bot.slack.blocks import passage_blocks
 from bot.slack.commands import LISTED_PER_PAGE, Shown, document_id_from, found_page, shown
 from bot.slack.document_blocks import confirm_blocks, document_blocks, list_blocks
 from bot.slack.payloads import Body
-from bot.text.mrkdwn import escape
 from bot.values import Audience
 
 NEAREST_SHOWN = 3
@@ -112,11 +111,11 @@ class ActionListeners:
             user_id=viewer.id,
             is_admin=viewer.is_admin,
         )
-        return f"{escape(name)} is forgotten.", []
+        return f"{name} is forgotten.", []
 
     async def _retry(self, body: Body, action: Body) -> Shown:
         name = await self._documents.retry(await self._private(body), document_id_from(action["value"]))
-        return f"I'm reading {escape(name)} again.", []
+        return f"I'm reading {name} again.", []
 
     async def _private(self, body: Body) -> Audience:
         return await self._audiences.of(

@@ -79,7 +79,12 @@ class PrivateReply:
     async def _send(self, text: str, blocks: list[dict[str, Any]] | None) -> None:
         try:
             response = await self._webhook.send(
-                text=text, blocks=blocks, response_type="ephemeral", replace_original=False, unfurl_links=False
+                text=text,
+                blocks=blocks,
+                response_type="ephemeral",
+                replace_original=False,
+                unfurl_links=False,
+                unfurl_media=False,
             )
         except aiohttp.ClientConnectorError as error:
             raise ServiceUnavailable(f"response_url: {type(error).__name__}") from error
