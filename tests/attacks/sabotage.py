@@ -1,0 +1,116 @@
+"""Switches one control off, for the self-test alone: in this process, or `python -m tests.attacks.sabotage NAME run`.
+
+A checker that can't fail is worthless: each control here has a test whose figure must miss its limit without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import bot
+from bot.slack import blocks
+from bot.text import mrkdwn, visible
+
+Off = Callable[[], None]
+
+
+def _escape() -> None:
+    """Let text for notifications leave as it came."""
+    _everywhere(mrkdwn.escape, _same)
+
+
+def _markdown() -> None:
+    """Let Markdown leave as it came."""
+    _everywhere(mrkdwn.inert_markdown, _same)
+
+
+def _addresses() -> None:
+    """Let what may be the name of a host stand as it came."""
+    mrkdwn._ADDRESS = mrkdwn._SCHEME = _NEVER
+
+
+def _held() -> None:
+    """Let a stream show every piece as it comes, however it is cut."""
+
+    def feed(stream: mrkdwn.InertStream, piece: str) -> str:
+        return mrkdwn.inert_markdown(piece, begins_line=False)
+
+    _replace(mrkdwn.InertStream, "feed", feed)
+
+
+def _visible() -> None:
+    """Let what nobody can see stay in texts."""
+    _everywhere(visible.visible, _same)
+
+
+def _plain() -> None:
+    """Let Slack look for its markup in short texts."""
+
+    def marked(text: str, *, limit: int) -> blocks.Block:
+        return {"type": "mrkdwn", "text": text[:limit]}
+
+    _everywhere(blocks.plain, marked)
+
+
+def _everywhere(function: Callable[..., Any], by: Callable[..., Any]) -> None:
+    """Put `by` in a function's place wherever the bot has it. ValueError when it is nowhere."""
+    for module in pkgutil.walk_packages(bot.__path__, "bot."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    found = [
+        (module, name)
+        for key, module in list(sys.modules.items())
+        if key.startswith("bot.")
+        for name, value in vars(module).items()
+        if value is function
+    ]
+    if not found:
+        raise ValueError(f"{function.__name__} is nowhere")
+    for module, name in found:
+        setattr(module, name, by)
+
+
+def _replace(kind: type, name: str, by: Callable[..., object]) -> None:
+    """Put `by` in a method's place; AttributeError when there is no such method any more."""
+    getattr(kind, name)
+    setattr(kind, name, by)
+
+
+def _same(text: str, **_: object) -> str:
+    return text
+
+
+_NEVER = mrkdwn.re.compile(r"(?!)")
+
+CONTROLS: dict[str, Off] = {
+    "escape": _escape,
+    "markdown": _markdown,
+    "addresses": _addresses,
+    "held": _held,
+    "visible": _visible,
+    "plain": _plain,
+}
+"""What can be switched off, by name: each replaces functions of the bot in this process."""
+
+
+def switch_off(name: str | None) -> None:
+    """Switch a control off in this process, for good; None leaves all on."""
+    if name is not None:
+        CONTROLS[name]()
+
+
+def main(name: str, *arguments: str) -> None:
+    """Switch a control off, then be `bot ARGUMENTS`."""
+    from bot.__main__ import main as program  # noqa: PLC0415  # it loads what is about to be replaced
+
+    switch_off(name)
+    sys.argv = ["bot", *arguments]
+    program()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
