@@ -18,11 +18,8 @@ from markdown_it.token import Token
 Json = Mapping[str, Any]
 
 _SLACK_TOKEN = re.compile(r"<(?:[!@#]|[a-z][\w+.-]*:)", re.IGNORECASE)
-_ADDRESS = re.compile(
-    r"\w://|\bwww\.\w|\b(?:mailto|tel|slack|data|javascript):[\w+/]|[^\s@]@[\w-]+\.\w"
-    r"|[\w-]\.[^\W\d_]{2,}|[\w-][。．｡][a-z]{2,}",
-    re.IGNORECASE,
-)
+_SCHEME = re.compile(r"\b(?:mailto|tel|slack|data|javascript):[\w+/]", re.IGNORECASE)
+_ADDRESS = re.compile(r"\w://|\bwww\.\w|[\w.+-]@[\w-]+\.\w|[\w-]\.[^\W\d_]{2,}|[\w-][。．｡][a-z]{2,}", re.IGNORECASE)
 _HIDING = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\u061c\ufeff\U000e0000-\U000e007f\x00\x1b]")
 _JOINER = "\u2060"
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0")
@@ -78,7 +75,8 @@ def _live_markdown(text: str) -> Iterator[str]:
     for token in _walk(_MARKDOWN.parse(text)):
         if token.type in _LIVE:
             yield f"markdown: {token.type} {text!r}"
-    if any(_ADDRESS.search(shown) for shown in (text, html.unescape(text), _rendered(text))):
+    source = html.unescape(text)
+    if _SCHEME.search(source) or _ADDRESS.search(source) or _ADDRESS.search(_rendered(text)):
         yield f"address: {text!r}"
 
 
