@@ -10,10 +10,14 @@ import pkgutil
 import sys
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import bot
-from bot.slack import blocks
-from bot.text import mrkdwn, visible
+from bot.repositories.inbox import InboxRepository
+from bot.services import users
+from bot.slack import blocks, claimed, http
+from bot.text import mrkdwn, prompt, visible
+from bot.values import new_id
 
 Off = Callable[[], None]
 
@@ -56,6 +60,53 @@ def _plain() -> None:
     _everywhere(blocks.plain, marked)
 
 
+def _data() -> None:
+    """Let a document close the element it stands in, in a prompt."""
+    _everywhere(prompt._data, _same)
+
+
+def _unfurling() -> None:
+    """Let Slack make links, and show what lies behind them."""
+    claimed._PLAIN = claimed._UNPARSED = {}
+
+
+def _signature() -> None:
+    """Let anybody sign."""
+
+    def agree(*_: object, **__: object) -> bool:
+        return True
+
+    _everywhere(http.is_signed, agree)
+
+
+def _window() -> None:
+    """Let a signature hold for ever."""
+    http.WINDOW_S = 10**12  # type: ignore[misc]
+
+
+def _key_check() -> None:
+    """Let any secret do for a key."""
+    users.hmac = _Agreeing()  # type: ignore[assignment]
+
+
+class _Agreeing:
+    """Finds everything equal."""
+
+    def compare_digest(self, *_: object) -> bool:
+        """Return True."""
+        return True
+
+
+def _event_key() -> None:
+    """Let every copy of an event be stored."""
+    record = InboxRepository.record
+
+    async def anew(repository: InboxRepository, team_id: str, event_id: str, body: bytes) -> UUID | None:
+        return await record(repository, team_id, f"{event_id}#{new_id()}", body)
+
+    _replace(InboxRepository, "record", anew)
+
+
 def _everywhere(function: Callable[..., Any], by: Callable[..., Any]) -> None:
     """Put `by` in a function's place wherever the bot has it. ValueError when it is nowhere."""
     for module in pkgutil.walk_packages(bot.__path__, "bot."):
@@ -93,6 +144,12 @@ CONTROLS: dict[str, Off] = {
     "held": _held,
     "visible": _visible,
     "plain": _plain,
+    "data": _data,
+    "unfurling": _unfurling,
+    "signature": _signature,
+    "window": _window,
+    "key_check": _key_check,
+    "event_key": _event_key,
 }
 """What can be switched off, by name: each replaces functions of the bot in this process."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -28,10 +28,11 @@ _LIVE = frozenset({"link_open", "image", "html_block", "html_inline", "definitio
 _EMOJI = frozenset({"white_check_mark", "warning", "hourglass_flowing_sand"})
 
 
-def live_in(message: Json, *, built: Collection[str] = ()) -> list[str]:
+def live_in(message: Json, *, is_ours: Callable[[str], bool]) -> list[str]:
     """Return what is live in a message: `kind: text` each; kinds are token, markdown, address, link and unseen.
 
-    `message` may hold `text`, `blocks` and `markdown_text`. Links to the addresses in `built` are ours.
+    `message` may hold `text`, `blocks` and `markdown_text`. Links of which `is_ours` says so
+    were built by us.
     """
     found = []
     if text := message.get("text"):
@@ -40,7 +41,7 @@ def live_in(message: Json, *, built: Collection[str] = ()) -> list[str]:
     if markdown := message.get("markdown_text"):
         found += list(_live_markdown(markdown))
     for block in message.get("blocks") or ():
-        found += list(_live_block(block, built))
+        found += list(_live_block(block, is_ours))
     return found + [f"unseen: {text!r}" for text in texts_of(message) if _HIDING.search(text)]
 
 
@@ -95,7 +96,7 @@ def _rendered(text: str) -> str:
     )
 
 
-def _live_block(block: Json, built: Collection[str]) -> Iterator[str]:
+def _live_block(block: Json, is_ours: Callable[[str], bool]) -> Iterator[str]:
     if block.get("type") == "markdown":
         yield from _live_markdown(block["text"])
         return
@@ -104,14 +105,14 @@ def _live_block(block: Json, built: Collection[str]) -> Iterator[str]:
         yield f"token: {block['text']!r}"
     if kind == "plain_text" and block.get("emoji") is not False:
         yield f"token: {block['text']!r}"
-    if kind == "link" and block["url"] not in built:
+    if kind == "link" and not is_ours(block["url"]):
         yield f"link: {block['url']}"
     if kind == "emoji" and block["name"] not in _EMOJI:
         yield f"token: :{block['name']}:"
     if kind in {"user", "usergroup", "broadcast", "channel", "team", "date", "image", "video"} or "image_url" in block:
         yield f"token: {block}"
     for inner in _inside(block):
-        yield from _live_block(inner, built)
+        yield from _live_block(inner, is_ours)
 
 
 def _texts_in(block: Json) -> Iterator[str]:

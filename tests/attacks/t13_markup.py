@@ -68,7 +68,7 @@ class Tally:
     def count(self, rendered: Rendered) -> None:
         """Count what is live in one message, and whether its texts can be read there."""
         self._messages += 1
-        for found in live_in(rendered.message, built=[PERMALINK]):
+        for found in live_in(rendered.message, is_ours=PERMALINK.__eq__):
             self._live[found.partition(":")[0]] += 1
             self.evidence.append(f"{rendered.where}: {found}")
         seen = seen_in(rendered.message)
@@ -83,7 +83,7 @@ class Tally:
         whole = ""
         for piece in pieces:
             whole += piece
-            if live := live_in({"markdown_text": whole}):
+            if live := live_in({"markdown_text": whole}, is_ours=PERMALINK.__eq__):
                 self._cut += 1
                 self.evidence.append(f"stream: {live[0]}")
         if squashed(text) != seen_in({"markdown_text": whole}):

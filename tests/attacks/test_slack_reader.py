@@ -36,7 +36,7 @@ def rich(*elements: dict[str, object]) -> dict[str, object]:
     ],
 )
 def test_what_is_live_is_seen(message: dict[str, object], kind: str) -> None:
-    assert kind in {found.partition(":")[0] for found in live_in(message, built=[OURS])}
+    assert kind in {found.partition(":")[0] for found in live_in(message, is_ours=OURS.__eq__)}
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_is_live_is_seen(message: dict[str, object], kind: str) -> None:
     ],
 )
 def test_what_is_not_live_is_let_be(message: dict[str, object]) -> None:
-    assert live_in(message, built=[OURS]) == []
+    assert live_in(message, is_ours=OURS.__eq__) == []
 
 
 def test_a_person_reads_texts_alike_that_differ_in_what_is_not_seen() -> None:
