@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -115,7 +114,10 @@ def inert_within(text: str) -> str:
     inert = inert_markdown(text) or _UNSEEN
     if len(inert) <= MARKDOWN_LIMIT:
         return inert
-    return re.sub(r"\S*\Z", "…", inert[: MARKDOWN_LIMIT - 1])
+    end = MARKDOWN_LIMIT - 1
+    while end and not inert[end - 1].isspace():
+        end -= 1
+    return inert[: end or MARKDOWN_LIMIT - 1] + "…"
 
 
 def said(text: str) -> list[Block]:

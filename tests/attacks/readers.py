@@ -15,23 +15,28 @@ from bot.values import PageSpan, ParsedDocument, Passage, Prompt, Role, Turn, ne
 
 Reader = Callable[[str], Any]
 
+_HEADING_CHARS = 400
+_CHUNK_CHARS = 2_000
+"""No chunk is longer than this by far, nor a path of headings (text/chunk.py)."""
+
 
 def _chunked(text: str) -> Any:
-    document = ParsedDocument(text, (PageSpan(1, 0, len(text)),), is_markdown=True)
+    text = parsed.clean_text(text)  # as everything that comes out of the sandbox is
+    document = ParsedDocument(text, "text/markdown", (PageSpan(1, 0, len(text)),), is_markdown=True)
     return chunk.chunk(document, count_tokens=lambda piece: len(piece) // 4 + 1, max_tokens=256)
 
 
 def _passage(text: str) -> Passage:
-    return Passage(new_id(), new_id(), text, text, 0, len(text), 1, text, 0.5, 0.5, 0.5)
+    return Passage(new_id(), new_id(), text, text, 0, len(text), 1, text[:_HEADING_CHARS], 0.5, 0.5, 0.5)
 
 
 def _cited(text: str) -> Any:
-    return citations.renumber(text, [_passage("The office opens at nine. " + text[:2_000])] * 3, term_weights={})
+    return citations.renumber(text, [_passage("The office opens at nine. " + text[:_CHUNK_CHARS])] * 3, term_weights={})
 
 
 def _cited_from(text: str) -> Any:
     return citations.renumber(
-        "The office opens at nine. [1] “and so on it goes” [1]", [_passage(text)], term_weights={}
+        "The office opens at nine. [1] “and so on it goes” [1]", [_passage(text[:_CHUNK_CHARS])], term_weights={}
     )
 
 
@@ -41,7 +46,7 @@ def _prompted(text: str) -> Any:
 
 
 def _ranked(text: str) -> Any:
-    return ranking.candidates(Prompt(text[:2_000], text[:2_000], (_passage(text),), ()))
+    return ranking.candidates(Prompt(text[:_CHUNK_CHARS], text[:_CHUNK_CHARS], (_passage(text[:_CHUNK_CHARS]),), ()))
 
 
 def _followed(text: str) -> Any:

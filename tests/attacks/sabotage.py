@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ import bot
 from bot.repositories.inbox import InboxRepository
 from bot.services import users
 from bot.slack import blocks, claimed, http
-from bot.text import mrkdwn, prompt, visible
+from bot.text import clean, mrkdwn, prompt, sentences, visible
 from bot.values import new_id
 
 Off = Callable[[], None]
@@ -107,6 +108,16 @@ def _event_key() -> None:
     _replace(InboxRepository, "record", anew)
 
 
+def _clean() -> None:
+    """Let what PostgreSQL can't store go to PostgreSQL."""
+    _everywhere(clean.clean, _same)
+
+
+def _linear() -> None:
+    """Let a run of full stops be looked at from each of them."""
+    sentences._STOP = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?:\s?\[\d{1,2}\])*(?=\s+[^\sa-z])|[。！？]+[”’」』）]*")
+
+
 def _everywhere(function: Callable[..., Any], by: Callable[..., Any]) -> None:
     """Put `by` in a function's place wherever the bot has it. ValueError when it is nowhere."""
     for module in pkgutil.walk_packages(bot.__path__, "bot."):
@@ -135,7 +146,7 @@ def _same(text: str, **_: object) -> str:
     return text
 
 
-_NEVER = mrkdwn.re.compile(r"(?!)")
+_NEVER = re.compile(r"(?!)")
 
 CONTROLS: dict[str, Off] = {
     "escape": _escape,
@@ -150,6 +161,8 @@ CONTROLS: dict[str, Off] = {
     "window": _window,
     "key_check": _key_check,
     "event_key": _event_key,
+    "clean": _clean,
+    "linear": _linear,
 }
 """What can be switched off, by name: each replaces functions of the bot in this process."""
 
