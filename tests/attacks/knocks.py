@@ -33,11 +33,12 @@ class Knock:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a request got: an HTTP status, 0 for a connection that broke; in seconds."""
+    """What a request got: an HTTP status, 0 for a connection that broke; the body; after how many seconds."""
 
     knock: Knock
     status: int
     seconds: float
+    text: str = ""
 
 
 def signed(
@@ -104,8 +105,7 @@ async def _send(session: aiohttp.ClientSession, url: str, knock: Knock) -> Answe
     data = None if knock.body is None else io.BytesIO(knock.body)
     try:
         async with session.request(knock.method, url + knock.path, data=data, headers=knock.headers) as response:
-            await response.read()
-            status = response.status
+            status, text = response.status, await response.text(errors="replace")
     except (aiohttp.ClientError, TimeoutError):
-        status = 0
-    return Answer(knock, status, time.monotonic() - began)
+        status, text = 0, ""
+    return Answer(knock, status, time.monotonic() - began, text)

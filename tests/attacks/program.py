@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.faults.processes import BotProcess, bot_command
 from tests.faults.report import ROOT
 from tests.faults.world import World
+
+_COMMAND_TIMEOUT_S = 120
 
 
 async def start(
@@ -24,37 +26,60 @@ async def start(
 
     A setting that is None is left out of the environment.
     """
-    environment = world.environment() | {"POST_INTERVAL_S": "0"}
-    for key, value in (settings or {}).items():
-        environment.pop(key.upper(), None)
-        if value is not None:
-            environment[key.upper()] = str(value)
-    command = bot_command(*arguments)
-    if sabotage is not None:
-        command = [sys.executable, "-m", "tests.attacks.sabotage", sabotage, *arguments]
-    process = BotProcess(name, command, environment, log=world.logs / f"{name}.log")
+    process = BotProcess(
+        name, _line(arguments, sabotage), _environment(world, settings or {}), log=world.logs / f"{name}.log"
+    )
     world.processes[name] = process
     await process.start()
     await process.wait_ready()
     return process
 
 
-async def command_output(world: World, *arguments: str, settings: Mapping[str, object] | None = None) -> str:
-    """Return what `bot ARGUMENTS` prints. Raises RuntimeError, with what it says, when it fails."""
-    environment = {**world.environment(), "PYTHONPATH": str(ROOT)}
-    environment |= {key.upper(): str(value) for key, value in (settings or {}).items()}
+async def command_output(world: World, *arguments: str) -> str:
+    """Return what `bot ARGUMENTS` prints to standard output. Raises RuntimeError, with what it says, when it fails."""
+    code, out, err = await _command(world, arguments, {}, None)
+    if code:
+        raise RuntimeError(f"bot {' '.join(arguments)}: {err}")
+    return out
+
+
+async def command_said(
+    world: World, *arguments: str, settings: Mapping[str, object] | None = None, sabotage: str | None = None
+) -> str:
+    """Return all that `bot ARGUMENTS` prints, standard error first, however it ends."""
+    _, out, err = await _command(world, arguments, settings or {}, sabotage)
+    return err + out
+
+
+async def _command(
+    world: World, arguments: Sequence[str], settings: Mapping[str, object], sabotage: str | None
+) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
-        *bot_command(*arguments),
+        *_line(arguments, sabotage),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        cwd=world.logs,
-        env=environment,
+        cwd=world.logs,  # a developer's .env lies elsewhere
+        env={**_environment(world, settings), "PYTHONPATH": str(ROOT), "HTTP_PORT": "0"},
     )
-    out, err = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"bot {' '.join(arguments)}: {err.decode(errors='replace')}")
-    return out.decode()
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), _COMMAND_TIMEOUT_S)
+    except TimeoutError:
+        process.kill()
+        raise
+    return process.returncode, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+def _line(arguments: Sequence[str], sabotage: str | None) -> list[str]:
+    if sabotage is None:
+        return bot_command(*arguments)
+    return [sys.executable, "-m", "tests.attacks.sabotage", sabotage, *arguments]
+
+
+def _environment(world: World, settings: Mapping[str, object]) -> dict[str, str]:
+    changed = {key.upper(): value for key, value in settings.items()}
+    kept = {key: value for key, value in world.environment().items() if key not in changed}
+    return kept | {"POST_INTERVAL_S": "0"} | {key: str(value) for key, value in changed.items() if value is not None}
 
 
 def errors_in(process: BotProcess) -> list[str]:

@@ -14,6 +14,9 @@ from typing import Any
 from uuid import UUID
 
 import bot
+from bot import log
+from bot.errors import RecollectError
+from bot.llm.openai_server import OpenAIServer
 from bot.repositories.inbox import InboxRepository
 from bot.services import users
 from bot.slack import blocks, claimed, http
@@ -118,6 +121,32 @@ def _linear() -> None:
     sentences._STOP = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?:\s?\[\d{1,2}\])*(?=\s+[^\sa-z])|[。！？]+[”’」』）]*")
 
 
+def _redaction() -> None:
+    """Let the log say everything."""
+
+    def as_it_is(_: log.Redactor, value: str) -> str:
+        return value
+
+    _replace(log.Redactor, "text", as_it_is)
+
+
+def _key_hash() -> None:
+    """Let keys be kept as they are."""
+    users._hash = str.encode
+
+
+def _talk() -> None:
+    """Let people read what a model's server says of a failure."""
+    translated = OpenAIServer._error_from
+
+    def told(server: OpenAIServer, error: Exception) -> RecollectError:
+        found = translated(server, error)
+        found.user_message = str(error)
+        return found
+
+    _replace(OpenAIServer, "_error_from", told)
+
+
 def _everywhere(function: Callable[..., Any], by: Callable[..., Any]) -> None:
     """Put `by` in a function's place wherever the bot has it. ValueError when it is nowhere."""
     for module in pkgutil.walk_packages(bot.__path__, "bot."):
@@ -163,6 +192,9 @@ CONTROLS: dict[str, Off] = {
     "event_key": _event_key,
     "clean": _clean,
     "linear": _linear,
+    "redaction": _redaction,
+    "key_hash": _key_hash,
+    "talk": _talk,
 }
 """What can be switched off, by name: each replaces functions of the bot in this process."""
 
