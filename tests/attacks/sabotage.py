@@ -71,7 +71,8 @@ def _data() -> None:
 
 def _unfurling() -> None:
     """Let Slack make links, and show what lies behind them."""
-    claimed._PLAIN = claimed._UNPARSED = {}
+    claimed._PLAIN = {}
+    claimed._UNPARSED = {}
 
 
 def _signature() -> None:
@@ -85,12 +86,12 @@ def _signature() -> None:
 
 def _window() -> None:
     """Let a signature hold for ever."""
-    http.WINDOW_S = 10**12  # type: ignore[misc]
+    http.WINDOW_S = 10**12
 
 
 def _key_check() -> None:
     """Let any secret do for a key."""
-    users.hmac = _Agreeing()  # type: ignore[assignment]
+    vars(users)["hmac"] = _Agreeing()
 
 
 class _Agreeing:
@@ -132,7 +133,7 @@ def _redaction() -> None:
 
 def _key_hash() -> None:
     """Let keys be kept as they are."""
-    users._hash = str.encode
+    _everywhere(users._hash, str.encode)
 
 
 def _talk() -> None:
@@ -149,9 +150,9 @@ def _talk() -> None:
 
 def _everywhere(function: Callable[..., Any], by: Callable[..., Any]) -> None:
     """Put `by` in a function's place wherever the bot has it. ValueError when it is nowhere."""
-    for module in pkgutil.walk_packages(bot.__path__, "bot."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    for found_module in pkgutil.walk_packages(bot.__path__, "bot."):
+        if not found_module.name.endswith("__main__"):
+            importlib.import_module(found_module.name)
     found = [
         (module, name)
         for key, module in list(sys.modules.items())

@@ -41,7 +41,7 @@ CLICK = {
     "channel": {"id": "C1"},
     "response_url": "https://a.test/r",
 }
-ODD = (None, "", "x y", 3, [], {}, [[]], {"id": []}, ["x"], "\x00", "ftp://a.test/")
+ODD: tuple[object, ...] = (None, "", "x y", 3, [], {}, [[]], {"id": []}, ["x"], "\x00", "ftp://a.test/")
 
 
 def edited(text: str, *, before: object, **changes: Any) -> dict[str, Any]:
