@@ -12,7 +12,9 @@ from tests.faults.processes import BotProcess, bot_command
 from tests.faults.report import ROOT
 from tests.faults.world import World
 
-_COMMAND_TIMEOUT_S = 120
+_COMMAND_TIMEOUT_S = 300
+_READY_TIMEOUT_S = 300
+"""Self-tests run beside each other."""
 
 
 async def start(
@@ -31,7 +33,7 @@ async def start(
     )
     world.processes[name] = process
     await process.start()
-    await process.wait_ready()
+    await process.wait_ready(timeout_s=_READY_TIMEOUT_S)
     return process
 
 

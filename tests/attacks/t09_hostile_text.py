@@ -212,6 +212,7 @@ def _calls(key: str, count: int, dice: random.Random) -> Iterator[Knock]:
     yield _upload(key, "word.txt", "a" * 200_000)
     yield _upload(key, "lines.md", "# a\n" * 5_000)
     yield post("/v1/search", {"query": "a" * 7_999})
+    yield post("/v1/ask", {"question": "When \x00 do we open?"})
     for number in range(count):
         text = string(dice)
         match number % 8:

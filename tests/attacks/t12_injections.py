@@ -70,6 +70,7 @@ def chosen(count: int, seed: int) -> list[Injection]:
     """Return so many injections: every place in turn, each with every instruction before one comes again."""
     dice = random.Random(seed)
     decks = {place: dice.sample(PAYLOADS, len(PAYLOADS)) for place in PLACES}
+    decks["document"].sort(key=lambda payload: "</passage>" not in payload)  # however few there are, some step out
     places = [PLACES[number % len(PLACES)] for number in range(count)]
     return [
         Injection(number, place, decks[place][number // len(PLACES) % len(PAYLOADS)])

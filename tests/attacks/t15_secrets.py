@@ -81,7 +81,7 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
             Figure("lines", "lines of log", sum(text.count("\n") for text in logs), at_least=20),
             Figure("replies", "replies", len(replies) + len(lab.heard), at_least=10),
             Figure("rows", "rows", len(rows), at_least=20),
-            Figure("code", "exit code at the end", ended.code, at_most=0),
+            Figure("code", "exit code at the end", abs(ended.code), at_most=0),
         ]
         where = [f"{name}: {text[:300]}" for text in (*logs, *replies, *lab.heard, *rows) for name in seeded.hits(text)]
         return Result(NUMBER, TITLE, scale.value, seed, figures, where[:10])
@@ -179,9 +179,10 @@ def _seeded(world: World) -> tuple[Seeded, dict[str, object]]:
 
 def _mistakes(seeded: Seeded) -> Iterator[tuple[tuple[str, ...], dict[str, object]]]:
     """Yield commands that fail, and the settings that they fail by."""
+    nowhere = f"bot:{seeded.values['database password']}@127.0.0.1:1/none"
     yield ("doctor",), {}
-    yield ("run",), {"database_url": f"postgresql://bot:{seeded.values['database password']}@127.0.0.1:1/none"}
-    yield ("run",), {"database_url": f"mysql://bot:{seeded.values['database password']}@127.0.0.1:1/none"}
+    yield ("run",), {"database_url": f"postgresql://{nowhere}", "database_owner_url": f"postgresql://{nowhere}"}
+    yield ("run",), {"database_url": f"mysql://{nowhere}"}
     yield ("run",), {"slack_app_token": seeded.values["bot token"], "slack_bot_token": seeded.values["app token"]}
     yield ("keys", "list", "--email", "nobody@harbour.test"), {}
 
