@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke test browser static check format bench faults soak lock
+.PHONY: help demo smoke test browser static check format bench faults attacks soak lock
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ bench: $(READY) ## Measure speed and memory; QUICK=1 takes two minutes, and writ
 
 faults: $(READY) ## Break things under the bot and count what is lost; QUICK=1, ONLY=1,5 or SELFTEST=1
 	@$(BIN)/python -m tests.faults $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SELFTEST),--self-test)
+
+attacks: $(READY) ## Attack the bot and count what got through; QUICK=1, ONLY=13,14 or SELFTEST=1
+	@$(BIN)/python -m tests.attacks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SELFTEST),--self-test)
 
 soak: $(READY) ## The same for HOURS=2, a fault a minute
 	@$(BIN)/python -m tests.faults --only 20 --hours $(or $(HOURS),2)

@@ -171,6 +171,14 @@ class Settings(BaseSettings):
         return problems
 
     @property
+    def secrets(self) -> list[str]:
+        """What may stand in no log: keys, tokens, and passwords in addresses that aren't the user's name once more."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        hidden = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        urls = [make_url(address) for address in (self.database_url, self.database_owner_url) if address]
+        return [*hidden, *(url.password for url in urls if url.password and url.password != url.username)]
+
+    @property
     def openai_wanted(self) -> bool:
         """True when a setting names OpenAI outright."""
         return "openai" in (self.chat_model, self.embedding_model)

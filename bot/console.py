@@ -37,7 +37,7 @@ def run(work: Work, *, quiet: bool = False) -> None:
     try:
         settings = Settings.load()
         level = "WARNING" if quiet and settings.log_level == "INFO" else settings.log_level
-        log.configure(settings.log_format, level)
+        log.configure(settings.log_format, level, secrets=settings.secrets)
         code = asyncio.run(work(settings)) or 0
     except RecollectError as error:
         complain(explanation(error, settings))

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from bot.config import SLACK_OWN_COMMANDS, Settings
 from bot.errors import InvalidSettings
@@ -166,6 +167,17 @@ def test_secrets_dont_show_in_the_settings_text() -> None:
     settings = Settings(_env_file=None, slack_bot_token="xoxb-hunter2", openai_api_key="sk-hunter2")
 
     assert "hunter2" not in f"{settings!r} {settings}"
+
+
+def test_what_may_stand_in_no_log_is_known() -> None:
+    settings = Settings(
+        _env_file=None,
+        slack_signing_secret=SecretStr("0123456789abcdef"),
+        database_url="postgresql://bot:hunter2@db/x",
+        database_owner_url="postgresql://recollect:recollect@db/x",
+    )
+
+    assert settings.secrets == ["0123456789abcdef", "hunter2"]
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -36,7 +36,7 @@ def fail(*parts: str) -> None:
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_tokens_and_keys_are_blotted_out(secret: str) -> None:
-    redacted = log.redact(f"before {secret} after")
+    redacted = log.Redactor().text(f"before {secret} after")
 
     assert secret[-4:] not in redacted
     assert redacted.startswith("before ")
@@ -44,14 +44,20 @@ def test_tokens_and_keys_are_blotted_out(secret: str) -> None:
 
 
 def test_passwords_in_addresses_and_bearers_are_blotted_out() -> None:
-    assert log.redact("postgresql://bot:hunter2@db/x") == "postgresql://…@db/x"
-    assert log.redact("Authorization: Bearer hunter2") == "Authorization: Bearer …"
+    assert log.Redactor().text("postgresql://bot:hunter2@db/x") == "postgresql://…@db/x"
+    assert log.Redactor().text("Authorization: Bearer hunter2") == "Authorization: Bearer …"
+
+
+def test_known_secrets_are_blotted_out_whatever_they_look_like() -> None:
+    redactor = log.Redactor(["0123456789abcdef", "p@ss/word", "abc"])
+
+    assert redactor.text("signed with 0123456789abcdef, p@ss/word, p%40ss%2Fword, abc") == "signed with …, …, …, abc"
 
 
 def test_ordinary_text_stays_as_it_is() -> None:
     text = "question.answered in https://example.com/a:b risk-free at 12:30"
 
-    assert log.redact(text) == text
+    assert log.Redactor().text(text) == text
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
@@ -79,6 +85,22 @@ def test_a_traceback_shows_no_local_variables(log_format: str, capsys: pytest.Ca
         structlog.get_logger().exception("thing.failed")
 
     assert "the merger is secret" not in capsys.readouterr().err
+
+
+def test_secrets_leave_by_nothing_that_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("json", secrets=["hunter2-hunter2"])
+    error = ValueError("hunter2-hunter2")
+
+    structlog.get_logger().info("thing.done", error=error, names=["hunter2-hunter2"], more={"hunter2-hunter2": error})
+    try:
+        raise error
+    except ValueError:
+        logging.getLogger("library").exception("failed")
+
+    written = capsys.readouterr().err
+    assert "thing.done" in written
+    assert "Traceback" in written
+    assert "hunter2" not in written
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:

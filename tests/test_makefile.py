@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ("demo", "smoke", "test", "browser", "static", "check", "bench", "faults", "soak", "lock", "help")
+TARGETS = ("demo", "smoke", "test", "browser", "static", "check", "bench", "faults", "attacks", "soak", "lock", "help")
 
 
 def make(*arguments: str, path: Path | None = None, directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -181,12 +181,12 @@ def test_the_static_part_covers_format_lint_types_and_imports(checkout: Path) ->
     ]
 
 
-def test_ci_runs_what_check_runs_the_main_job_and_the_faults() -> None:
+def test_ci_runs_what_check_runs_the_main_job_the_faults_and_the_attacks() -> None:
     script = (ROOT / ".ci/run").read_text()
 
     loop = re.search(r"for target in (.+); do\n(?:.*\n)+? +make \$target\n", script)
     assert loop is not None
-    assert shlex.split(loop[1]) == ["static", "test", "browser", "smoke", "faults QUICK=1"]
+    assert shlex.split(loop[1]) == ["static", "test", "browser", "smoke", "faults QUICK=1", "attacks QUICK=1"]
     assert "set -euo pipefail" in script
     assert os.access(ROOT / ".ci/run", os.X_OK)
 

@@ -14,10 +14,13 @@ from bot.services.audience import READINGS, AudienceService, unsettled
 from bot.services.errands import ingest_errand
 from bot.services.limits import Kind, Limits, admit_question
 from bot.services.ports import Enqueue, Reply, ThreadReader
+from bot.text.visible import line_of
 from bot.values import Audience, Errand, Person, Question, SharedFile, TurnContext, new_id
 
 UNLIMITED = Limits()
 
+_NAME_LIMIT = 100
+"""Characters of a file's name in a status."""
 _POLL_S = 0.25
 
 
@@ -135,4 +138,5 @@ def _reading(file: SharedFile) -> Errand:
 def _listed(names: tuple[str, ...]) -> str:
     if not names:
         return "the files in this thread"
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    first = line_of(names[0], limit=_NAME_LIMIT)
+    return first if len(names) == 1 else f"{first} and {len(names) - 1} more"

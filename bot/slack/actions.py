@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.context.respond.async_respond import AsyncRespond
@@ -16,15 +14,16 @@ from bot.services.errands import command_errand
 from bot.services.limits import Kind, LimitService
 from bot.services.search import SearchService
 from bot.slack.blocks import passage_blocks
-from bot.slack.commands import LISTED_PER_PAGE, Shown, document_id_from, found_page, shown
+from bot.slack.commands import FIND_LIMIT, LISTED_PER_PAGE, Shown, document_id_from, found_page, shown
 from bot.slack.document_blocks import confirm_blocks, document_blocks, list_blocks
 from bot.slack.inbox import Inbox
-from bot.slack.payloads import Body, click_from, thread_of
-from bot.text.mrkdwn import escape
+from bot.slack.payloads import Body, channel_of, click_from, forward_of, thread_of, value_of
 from bot.values import Audience
 
 NEAREST_SHOWN = 3
 """More would bury the thread."""
+FOUND_AT_MOST = 1_000
+"""Passages that anybody pages through."""
 
 
 class ActionListeners:
@@ -92,7 +91,7 @@ class ActionListeners:
 
     async def _nearest(self, body: Body, action: Body) -> Shown:
         await self._admit(body)
-        channel_id, _, ts = action["value"].partition(":")
+        channel_id, _, ts = value_of(action).partition(":")
         if channel_id == "private":  # a command's question: private:USER:command:TRIGGER
             user_id, _, ts = ts.partition(":")
             channel_id = f"private:{user_id}"
@@ -114,37 +113,40 @@ class ActionListeners:
         return "Looking …", []
 
     async def _find_more(self, body: Body, action: Body) -> Shown:
-        asked = json.loads(action["value"])
-        return await found_page(self._search, await self._private(body), asked["words"], offset=int(asked["offset"]))
+        asked = forward_of(action)
+        words, offset = asked.get("words"), asked.get("offset")
+        if not (isinstance(words, str) and isinstance(offset, int) and 0 <= offset <= FOUND_AT_MOST):
+            raise InvalidRequest("a button with an odd value")
+        return await found_page(self._search, await self._private(body), words[:FIND_LIMIT], offset=offset)
 
     async def _documents_more(self, body: Body, action: Body) -> Shown:
-        after = document_id_from(json.loads(action["value"])["after"])
+        after = document_id_from(str(forward_of(action).get("after")))
         page = await self._documents.list_page(await self._private(body), after=after, limit=LISTED_PER_PAGE)
         return "Documents", list_blocks(page)
 
     async def _show(self, body: Body, action: Body) -> Shown:
-        view = await self._documents.get(await self._private(body), document_id_from(action["value"]))
+        view = await self._documents.get(await self._private(body), document_id_from(value_of(action)))
         return "Document", document_blocks(view)
 
     async def _confirm(self, body: Body, action: Body) -> Shown:
-        view = await self._documents.get(await self._private(body), document_id_from(action["value"]))
+        view = await self._documents.get(await self._private(body), document_id_from(value_of(action)))
         return "Delete?", confirm_blocks(view)
 
     async def _delete(self, body: Body, action: Body) -> Shown:
         viewer = await self._documents.viewer(body["team"]["id"], body["user"]["id"])
         name = await self._documents.delete(
             await self._private(body),
-            document_id_from(action["value"]),
+            document_id_from(value_of(action)),
             user_id=viewer.id,
             is_admin=viewer.is_admin,
         )
-        return f"{escape(name)} is forgotten.", []
+        return f"{name} is forgotten.", []
 
     async def _retry(self, body: Body, action: Body) -> Shown:
         name = await self._documents.retry(
-            await self._private(body), document_id_from(action["value"]), by=f"slack:{body['user']['id']}"
+            await self._private(body), document_id_from(value_of(action)), by=f"slack:{body['user']['id']}"
         )
-        return f"I'm reading {escape(name)} again.", []
+        return f"I'm reading {name} again.", []
 
     async def _admit(self, body: Body) -> None:
         await self._limits.admit(body["team"]["id"], body["user"]["id"], Kind.REQUESTS)
@@ -153,5 +155,5 @@ class ActionListeners:
         """Return what the one who clicked may read; counted as a request of theirs."""
         await self._admit(body)
         return await self._audiences.of(
-            body["team"]["id"], channel_id=body["channel"]["id"], user_id=body["user"]["id"], private=True
+            body["team"]["id"], channel_id=channel_of(body), user_id=body["user"]["id"], private=True
         )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from bot.text.mrkdwn import escape, inert_markdown
+from bot.text.visible import line_of, visible
 from bot.values import Answer, Citation, Passage
 
 Block = dict[str, Any]
@@ -20,14 +20,17 @@ SUMMARY_LIMIT = 3_000
 VALUE_LIMIT = 2_000
 """Characters of a button's value."""
 NAME_LIMIT = 200
+"""Characters shown of a file's or a person's name."""
+UNREAD_SHOWN = 10
+_UNSEEN = "\N{REPLACEMENT CHARACTER}"
 
 
 OFFER = "I may be able to say more to you alone, from what you may read yourself."
 
 
 def literal(text: str, **style: bool) -> Block:
-    """Return text that Slack shows as it is."""
-    element: Block = {"type": "text", "text": text}
+    """Return text that Slack shows as it is, without what nobody could see of it."""
+    element: Block = {"type": "text", "text": visible(text) or _UNSEEN}
     return {**element, "style": style} if style else element
 
 
@@ -48,14 +51,19 @@ def rich_text(*parts: Block) -> Block:
 
 def context(text: str) -> Block:
     """Return a small grey line."""
-    return {"type": "context", "elements": [{"type": "plain_text", "text": _cut(text, 2000), "emoji": False}]}
+    return {"type": "context", "elements": [plain(text, limit=2000)]}
+
+
+def plain(text: str, *, limit: int) -> Block:
+    """Return a text object in which Slack finds no markup, no link and no emoji."""
+    return {"type": "plain_text", "text": _cut(visible(text), limit) or _UNSEEN, "emoji": False}
 
 
 def button(label: str, action_id: str, value: str, *, style: str | None = None) -> Block:
     """Return a button; `value` comes back with the click."""
     block: Block = {
         "type": "button",
-        "text": {"type": "plain_text", "text": _cut(label, 75), "emoji": False},
+        "text": plain(label, limit=75),
         "action_id": action_id,
         "value": value,
     }
@@ -74,7 +82,8 @@ def answer_blocks(answer: Answer, *, question_ref: str) -> list[Block]:
     """
     blocks, ways = source_blocks(answer.citations), []
     if answer.unread:
-        blocks.append(context(f"Not read yet, so not used here: {', '.join(answer.unread)}"))
+        unread = ", ".join(line_of(name, limit=NAME_LIMIT) for name in answer.unread[:UNREAD_SHOWN])
+        blocks.append(context(f"Not read yet, so not used here: {unread}"))
     if answer.offers_more:
         blocks.append(context(OFFER))
         ways.append(button("Answer me privately", "answer_privately", question_ref))
@@ -111,10 +120,18 @@ def markdown(text: str) -> list[Block]:
 
 def inert_within(text: str) -> str:
     """Return an answer's text for a Markdown field, made inert, and cut at white space when it is too long for one."""
-    inert = inert_markdown(text)
+    inert = inert_markdown(text) or _UNSEEN
     if len(inert) <= MARKDOWN_LIMIT:
         return inert
-    return re.sub(r"\S*\Z", "…", inert[: MARKDOWN_LIMIT - 1])
+    end = MARKDOWN_LIMIT - 1
+    while end and not inert[end - 1].isspace():
+        end -= 1
+    return inert[: end or MARKDOWN_LIMIT - 1] + "…"
+
+
+def said(text: str) -> list[Block]:
+    """Return a sentence of ours, whatever names of others stand in it, as blocks."""
+    return [rich_text(section(literal(text)))]
 
 
 def summary(text: str) -> str:
@@ -131,7 +148,7 @@ def passage_blocks(passages: Sequence[Passage], *, first: int = 1) -> list[Block
     """Return passages with their places, numbered from `first`."""
     parts: list[Block] = []
     for number, passage in enumerate(passages, first):
-        heading = [literal(f" · {_cut(passage.heading, NAME_LIMIT)}")] if passage.heading else []
+        heading = [literal(f" · {line_of(passage.heading, limit=NAME_LIMIT)}")] if passage.heading else []
         place = literal(_place(passage.filename, passage.page), bold=True)
         parts.append(section(literal(f"{number}. "), place, *heading))
         parts.append(quote(literal(_cut(passage.text.strip(), QUOTE_LIMIT))))
@@ -146,7 +163,7 @@ def pager(action_id: str, *, forward: dict[str, Any] | None, label: str = "Next"
 
 
 def _place(filename: str, page: int | None) -> str:
-    name = _cut(filename, NAME_LIMIT)
+    name = line_of(filename, limit=NAME_LIMIT)
     return name if page is None else f"{name}, page {page}"
 
 

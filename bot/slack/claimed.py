@@ -28,6 +28,8 @@ ENDED = frozenset({"final", "apology"})
 _WITHDRAWN = "withdrawn"
 _PLAIN = {"unfurl_links": False, "unfurl_media": False}
 """Of the methods used here only chat.postMessage has these; an update leaves them as they are."""
+_UNPARSED = {"parse": "none", "link_names": False}
+"""Slack makes no links of what stands in `text`; unasked, chat.update does, and chat.postMessage of bare addresses."""
 _POSTS_AT_MOST = 3
 _LOOKS_AFTER_S = (0.0, 0.5, 1.5)
 """Between the looks for a message: it may show in the thread later than it was posted."""
@@ -72,7 +74,7 @@ class ClaimedMessage:
 
     def content(self, text: str, blocks: Blocks) -> dict[str, Any]:
         """Return what chat.postMessage and chat.update are told, without the place."""
-        return {"text": text, "blocks": list(blocks), "metadata": self._label}
+        return {"text": text, "blocks": list(blocks), "metadata": self._label, **_UNPARSED}
 
     async def post(self, method: str, arguments: Mapping[str, Any], *, state: str) -> bool:
         """Post by this method and return True; False when the message stands there already, and is to be changed.

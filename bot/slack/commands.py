@@ -18,11 +18,11 @@ from bot.services.errands import command_errand
 from bot.services.limits import Kind, LimitService
 from bot.services.questions import is_only_a_greeting
 from bot.services.search import SearchService
-from bot.slack.blocks import Block, pager, passage_blocks
+from bot.slack.blocks import Block, pager, passage_blocks, said, summary
 from bot.slack.document_blocks import confirm_blocks, document_blocks, help_blocks, list_blocks
 from bot.slack.inbox import Inbox
 from bot.slack.payloads import Body, is_id, is_name
-from bot.text.mrkdwn import escape, plain_from
+from bot.text.mrkdwn import plain_from
 from bot.values import Audience
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ FIND_LIMIT = 300
 """Characters of a search that are looked for: they travel in a button, which holds 2,000 of JSON."""
 
 Shown = tuple[str, list[Block]]
-"""The text for notifications, and the blocks."""
+"""What notifications say, which is all there is to see where blocks are missing; and the blocks."""
 
 
 class CommandListeners:
@@ -107,7 +107,7 @@ class CommandListeners:
                 return "Delete?", confirm_blocks(await self._documents.get(audience, document_id_from(rest)))
             case "retry":
                 name = await self._documents.retry(audience, document_id_from(rest), by=f"slack:{command['user_id']}")
-                return f"I'm reading {escape(name)} again.", []
+                return f"I'm reading {name} again.", []
             case _:
                 return "Help", help_blocks(self._docs_command)
 
@@ -124,7 +124,7 @@ async def found_page(search: SearchService, audience: Audience, words: str, *, o
     result = await search.search(words, audience=audience, limit=offset + FOUND_PER_PAGE + 1)
     passages = result.passages[offset : offset + FOUND_PER_PAGE]
     if not passages:
-        return f"Nothing that you may read fits “{escape(words[:200])}”.", []
+        return f"Nothing that you may read fits “{words[:200]}”.", []
     more = len(result.passages) > offset + FOUND_PER_PAGE
     forward: dict[str, Any] | None = {"words": words, "offset": offset + FOUND_PER_PAGE} if more else None
     blocks = passage_blocks(passages, first=offset + 1) + pager("find_more", forward=forward, label="More")
@@ -152,12 +152,13 @@ async def shown(
         text, blocks = await make()
     except RecollectError as error:
         log.warning("request.refused", error=type(error).__name__, reason=str(error))
-        text, blocks = escape(error.user_message), []
+        text, blocks = error.user_message, []
     await respond(
-        text=text,
-        blocks=blocks or None,
+        text=summary(text),
+        blocks=blocks or said(text),
         response_type="ephemeral",
         replace_original=replace,
         unfurl_links=False,
+        unfurl_media=False,
         thread_ts=thread_ts,
     )

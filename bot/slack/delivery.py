@@ -126,7 +126,7 @@ class ThreadReply:
     async def show_status(self, status: str) -> None:
         place = {"channel_id": self._question.channel_id, "thread_ts": self._question.thread_ts}
         delivery = self._delivery
-        await delivery.capabilities.attempt(delivery.clients.posting, _STATUS, {**place, "status": status})
+        await delivery.capabilities.attempt(delivery.clients.posting, _STATUS, {**place, "status": summary(status)})
 
     async def append(self, text: str) -> None:
         self._unsent += self._inert.feed(text)

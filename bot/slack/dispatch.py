@@ -11,7 +11,7 @@ from slack_bolt.error import BoltError
 from slack_bolt.response import BoltResponse
 
 from bot.errors import ServiceUnavailable
-from bot.slack.payloads import Body
+from bot.slack.payloads import Body, is_click, is_command
 
 log = structlog.get_logger()
 
@@ -36,9 +36,13 @@ async def dispatch(
 
 
 def is_request(payload: object) -> bool:
-    """Tell whether this can be what Slack sends: an object, whose event, if any, is one with a type."""
+    """Tell whether this can be what Slack sends: a whole command or click, or else an event that has a type, if any."""
     if not isinstance(payload, dict):
         return False
+    if "command" in payload:
+        return is_command(payload)
+    if "actions" in payload:
+        return is_click(payload)
     event = payload.get("event", {"type": ""})
     return isinstance(event, dict) and isinstance(event.get("type"), str)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bot.services.documents import DocumentPage, DocumentView
-from bot.slack.blocks import NAME_LIMIT, Block, actions, button, literal, pager, rich_text, section
+from bot.slack.blocks import NAME_LIMIT, Block, actions, button, literal, pager, plain, rich_text, said, section
+from bot.text.visible import line_of
 from bot.values import DocumentStatus
 
 _SIGNS = {DocumentStatus.READY: "read", DocumentStatus.PROCESSING: "being read", DocumentStatus.ERROR: "not read"}
@@ -12,11 +13,11 @@ _SIGNS = {DocumentStatus.READY: "read", DocumentStatus.PROCESSING: "being read",
 def list_blocks(page: DocumentPage) -> list[Block]:
     """Return a page of documents, each with a button that opens it."""
     if not page.documents:
-        return [rich_text(section(literal("Nothing has been shared that you may read. Drop a file into a channel.")))]
+        return said("Nothing has been shared that you may read. Drop a file into a channel.")
     blocks: list[Block] = [
         {
             "type": "section",
-            "text": {"type": "plain_text", "text": _line(document), "emoji": False},
+            "text": plain(_line(document), limit=2_900),
             "accessory": button("Open", "document_show", str(document.id)),
         }
         for document in page.documents
@@ -28,9 +29,9 @@ def list_blocks(page: DocumentPage) -> list[Block]:
 def document_blocks(document: DocumentView) -> list[Block]:
     """Return one document with what can be done about it."""
     lines = [
-        literal(document.filename[:NAME_LIMIT], bold=True),
+        literal(line_of(document.filename, limit=NAME_LIMIT), bold=True),
         literal(f"\n{_SIGNS[document.status]}, version {document.version}, {_size(document.size_bytes)}"),
-        literal(f"\nshared by {document.uploader or 'somebody'} on {document.created_at:%d %B %Y}"),
+        literal(f"\nshared by {_uploader(document)} on {document.created_at:%d %B %Y}"),
         literal(f"\nid {document.id}"),
     ]
     if document.error:
@@ -43,9 +44,9 @@ def document_blocks(document: DocumentView) -> list[Block]:
 
 def confirm_blocks(document: DocumentView) -> list[Block]:
     """Return the question before a document is deleted."""
-    text = f"Delete {document.filename[:NAME_LIMIT]} everywhere? I will forget it at once, and can't undo that. Slack keeps its file."
+    text = f"Delete {line_of(document.filename, limit=NAME_LIMIT)} everywhere? I will forget it at once, and can't undo that. Slack keeps its file."
     return [
-        rich_text(section(literal(text))),
+        *said(text),
         actions(
             button("Delete", "document_delete_confirmed", str(document.id), style="danger"),
             button("Keep", "document_show", str(document.id)),
@@ -61,13 +62,17 @@ def help_blocks(command: str) -> list[Block]:
         f"{command} delete ID: forget a document you shared",
         f"{command} retry ID: read one again that could not be read",
     ]
-    return [rich_text(section(literal("\n".join(lines))))]
+    return said("\n".join(lines))
 
 
 def _line(document: DocumentView) -> str:
     sign = _SIGNS[document.status]
     reason = f": {document.error}" if document.error else ""
-    return f"{document.filename[:NAME_LIMIT]} ({sign}{reason}) by {document.uploader or 'somebody'}"[:2900]
+    return f"{line_of(document.filename, limit=NAME_LIMIT)} ({sign}{reason}) by {_uploader(document)}"
+
+
+def _uploader(document: DocumentView) -> str:
+    return line_of(document.uploader, limit=NAME_LIMIT) if document.uploader else "somebody"
 
 
 def _size(size_bytes: int) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from bot.errors import InvalidRequest
 from bot.text.mrkdwn import mentioned_ids
 from bot.values import Person, UserKind
 
@@ -20,6 +22,7 @@ _CONVERSIONS = ("channel_convert_to_private", "channel_convert_to_public")
 
 _ID = re.compile(r"[A-Z0-9]{1,40}")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
+_URL = re.compile(r"https?://[a-zA-Z0-9.-]{1,250}(:[0-9]{1,5})?/[!-~]{0,1000}")
 _NAME_LIMIT = 250
 """Characters of the names that Slack gives to events, commands and gestures; its own are far shorter."""
 
@@ -211,6 +214,57 @@ def is_ts(value: object) -> TypeGuard[str]:
 def is_name(value: object) -> TypeGuard[str]:
     """Tell whether this can be what Slack calls an event, a command or a gesture."""
     return isinstance(value, str) and 0 < len(value) <= _NAME_LIMIT and value.isprintable()
+
+
+def is_command(body: Body) -> bool:
+    """Tell whether a slash command says who uses it, where, and where to answer."""
+    return all(is_id(body.get(name)) for name in ("team_id", "user_id", "channel_id")) and _is_answerable(body)
+
+
+def is_click(body: Body) -> bool:
+    """Tell whether a click says who clicked in which workspace, and on what; in a channel, where and how to answer."""
+    actions, channel = body.get("actions"), body.get("channel")
+    if not (isinstance(actions, list) and actions and all(isinstance(action, dict) for action in actions)):
+        return False
+    if not (_has_id(body.get("user")) and _has_id(body.get("team"))):
+        return False
+    return channel is None or (_has_id(channel) and _is_answerable(body))
+
+
+def value_of(action: Body) -> str:
+    """Return what a button of ours carries. Raises InvalidRequest for one that isn't ours."""
+    value = action.get("value")
+    if not isinstance(value, str):
+        raise InvalidRequest("a button without a value")
+    return value
+
+
+def forward_of(action: Body) -> Body:
+    """Return what a button to a next page carries. Raises InvalidRequest for one that isn't ours."""
+    try:
+        forward = json.loads(value_of(action))
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("a button with an odd value") from error
+    if not isinstance(forward, dict):
+        raise InvalidRequest("a button with an odd value")
+    return forward
+
+
+def channel_of(body: Body) -> str:
+    """Return in which channel a click was made. Raises InvalidRequest for one made elsewhere."""
+    if not body.get("channel"):
+        raise InvalidRequest("a click in no channel")
+    return str(body["channel"]["id"])
+
+
+def _is_answerable(body: Body) -> bool:
+    """Tell whether a request names the address that its answer goes to."""
+    url = body.get("response_url")
+    return isinstance(url, str) and _URL.fullmatch(url) is not None
+
+
+def _has_id(value: object) -> bool:
+    return isinstance(value, dict) and is_id(value.get("id"))
 
 
 def _inside(event: Mapping[str, Any], name: str) -> Body:

@@ -81,7 +81,13 @@ class PrivateReply:
     def _body(self, text: str, blocks: list[dict[str, Any]] | None) -> dict[str, Any]:
         body = {"text": text, "blocks": blocks, "thread_ts": self._thread_ts}
         kept = {key: value for key, value in body.items() if value is not None}
-        return {**kept, "response_type": "ephemeral", "replace_original": False, "unfurl_links": False}
+        return {
+            **kept,
+            "response_type": "ephemeral",
+            "replace_original": False,
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
 
     async def _send(self, text: str, blocks: list[dict[str, Any]] | None) -> None:
         try:

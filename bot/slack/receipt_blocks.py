@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bot.slack.blocks import NAME_LIMIT, Block, literal, rich_text, section, summary
+from bot.text.visible import line_of
 from bot.values import DocumentStatus, FileProgress
 
 _NOTHING_LEFT = "The files were deleted before I had read them."
@@ -30,8 +31,7 @@ def receipt_blocks(files: Sequence[FileProgress]) -> list[Block]:
 
 
 def _line(file: FileProgress) -> Line:
-    filename = file.filename or "a file"
-    name = filename if len(filename) <= NAME_LIMIT else filename[: NAME_LIMIT - 1] + "…"
+    name = line_of(file.filename or "a file", limit=NAME_LIMIT)
     if file.status == DocumentStatus.READY:
         version = f", version {file.version}" if file.version > 1 else ""
         return "white_check_mark", "", name, f": read{version}. Ask me about it here."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bot.text import lexical
 from bot.text.sentences import Span, reading, sentences
@@ -16,7 +17,7 @@ MIN_SHARE = 0.3
 MIN_VERBATIM_CHARS = 12
 MAX_QUOTE_CHARS = 700
 
-_MARK = re.compile(r"[ \t]*\[(\d{1,3})\]")
+_MARK = re.compile(r"(?<![ \t])[ \t]*+\[(\d{1,3})\]")
 _QUOTED = re.compile(r"“([^“”]+)”|\"([^\"]+)\"")
 _EDGES = " \t\n.,;:!?*_-–•>\"'"
 _ALIKE = str.maketrans(
@@ -82,9 +83,11 @@ def _cited(
     term_weights: TermWeights,
     permalink: Callable[[Passage], str | None],
 ) -> Iterator[tuple[_Mark, Citation | None]]:
+    sources = [_Source(passage.text, term_weights) for passage in passages]
     for mark in _marks(answer):
-        passage = passages[mark.number - 1] if 1 <= mark.number <= len(passages) else None
-        span = _bearing_out(mark.claim, passage.text, term_weights) if passage else None
+        index = mark.number - 1
+        span = sources[index].bearing_out(mark.claim) if 0 <= index < len(passages) else None
+        passage = passages[index] if span else None
         yield mark, _citation(mark.number, passage, span, permalink(passage)) if passage and span else None
 
 
@@ -116,30 +119,65 @@ def _marks(answer: str) -> Iterator[_Mark]:
         begin += len(paragraph)
 
 
-def _bearing_out(claim: str, text: str, term_weights: TermWeights) -> tuple[int, int] | None:
-    """Return where `text` says what is claimed: word for word if it does, else the sentence that shares most."""
-    spans = sentences(text)
-    said = sentences(claim)
-    last = claim[said[-1].start : said[-1].end] if said else ""
-    quoted = [one or other for one, other in reversed(_QUOTED.findall(claim))]
-    for words in (*quoted, claim, last):
-        found = _verbatim(words, text)
-        if found:
-            return _whole_sentences(found, spans)
-    return _likest(last, text, spans, term_weights)
+class _Source:
+    """A passage's text, taken apart once for all that is claimed of it: a model may repeat itself without end."""
+
+    def __init__(self, text: str, term_weights: TermWeights) -> None:
+        self._text = text
+        self._term_weights = term_weights
+        self._known: dict[str, tuple[int, int] | None] = {}
+
+    def bearing_out(self, claim: str) -> tuple[int, int] | None:
+        """Return where the text says what is claimed: word for word if it does, else the sentence that shares most."""
+        if claim not in self._known:
+            self._known[claim] = self._look_for(claim)
+        return self._known[claim]
+
+    def _look_for(self, claim: str) -> tuple[int, int] | None:
+        said = sentences(claim)
+        last = claim[said[-1].start : said[-1].end] if said else ""
+        quoted = [one or other for one, other in reversed(_QUOTED.findall(claim))]
+        for words in dict.fromkeys((*quoted, claim, last)):
+            if found := self._verbatim(words):
+                return _whole_sentences(found, self._spans)
+        return self._likest(last)
+
+    def _verbatim(self, words: str) -> tuple[int, int] | None:
+        """Find `words` in the text, whatever the white space, case and style of quotes; whole words only."""
+        wanted = _comparable(words)[0].strip(_EDGES)
+        if len(wanted) < MIN_VERBATIM_CHARS:
+            return None
+        plain, origin = self._plain
+        found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", plain)
+        return (origin[found.start()], origin[found.end() - 1] + 1) if found else None
+
+    def _likest(self, claim: str) -> tuple[int, int] | None:
+        """Return the sentence that shares most of a claim's weight; None when none shares enough."""
+        known = self._term_weights
+        heaviest = max(known.values(), default=1.0)
+        weights = {term: known.get(lexical.hash_term(term), heaviest) for term in lexical.terms(claim)}
+        total = sum(weights.values())
+        best, share = None, 0.0
+        for span, terms in zip(self._spans, self._terms, strict=True):
+            part = sum(weights[term] for term in terms & weights.keys()) / total if total else 0.0
+            if part > share:
+                best, share = span, part
+        return (best.start, best.end) if best and share >= MIN_SHARE else None
+
+    @cached_property
+    def _spans(self) -> list[Span]:
+        return sentences(self._text)
+
+    @cached_property
+    def _terms(self) -> list[set[str]]:
+        return [set(lexical.terms(reading(self._text, span))) for span in self._spans]
+
+    @cached_property
+    def _plain(self) -> tuple[str, list[int]]:
+        return _comparable(self._text)
 
 
-def _verbatim(words: str, text: str) -> tuple[int, int] | None:
-    """Find `words` in `text`, whatever the white space, case and style of quotes; whole words only."""
-    wanted = _plain(words)[0].strip(_EDGES)
-    if len(wanted) < MIN_VERBATIM_CHARS:
-        return None
-    plain, origin = _plain(text)
-    found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", plain)
-    return (origin[found.start()], origin[found.end() - 1] + 1) if found else None
-
-
-def _plain(text: str) -> tuple[str, list[int]]:
+def _comparable(text: str) -> tuple[str, list[int]]:
     """Return `text` made comparable, and for each of its characters the position it came from."""
     plain: list[str] = []
     origin: list[int] = []
@@ -159,16 +197,3 @@ def _whole_sentences(found: tuple[int, int], spans: Sequence[Span]) -> tuple[int
     start = min([span.start for span in touched] + [found[0]])
     end = max([span.end for span in touched] + [found[1]])
     return (start, end) if end - start <= MAX_QUOTE_CHARS else found
-
-
-def _likest(claim: str, text: str, spans: Sequence[Span], term_weights: TermWeights) -> tuple[int, int] | None:
-    heaviest = max(term_weights.values(), default=1.0)
-    weights = {term: term_weights.get(lexical.hash_term(term), heaviest) for term in lexical.terms(claim)}
-    total = sum(weights.values())
-    best, share = None, 0.0
-    for span in spans:
-        shared = set(lexical.terms(reading(text, span))) & weights.keys()
-        part = sum(weights[term] for term in shared) / total if total else 0.0
-        if part > share:
-            best, share = span, part
-    return (best.start, best.end) if best and share >= MIN_SHARE else None

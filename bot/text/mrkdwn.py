@@ -5,10 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from bot.text.visible import visible
+
 _TOKEN = re.compile(r"<((?:[@#!]|[a-zA-Z][\w+.-]*:)[^<>]*)>")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _WORD_JOINER = "\u2060"
-_HOSTILE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+_BROKEN = rf"\g<0>{_WORD_JOINER}"
+_SCHEME = re.compile(
+    r"\b(?:mailto|tel|sms|sips?|skype|slack|file|data|javascript|facetime|callto|xmpp):(?=\S)", re.IGNORECASE
+)
+_MARKS = r"[*_~`\\]*"
+_ADDRESS = re.compile(
+    rf"(?<=\S)\.(?={_MARKS}[^\W\d_]{_MARKS}[^\W\d_])|(?<=\bwww)\.|(?<=[\w.+-])@(?=\w)"
+    rf"|[。．｡](?={_MARKS}[a-z]{_MARKS}[a-z])",
+    re.IGNORECASE,
+)
+"""What holds a host's name or a mail address together: Slack makes links of bare ones too, `notes.md` among them."""
+_QUOTES = re.compile(r"(?m)^([ \t]*)&gt; ")
+_LATER_QUOTES = re.compile(r"(\n[ \t]*)&gt; ")
 
 
 def plain_from(markup: str, names: Mapping[str, str]) -> str:
@@ -50,16 +64,19 @@ def without_mention(markup: str, user_id: str) -> str:
 
 def escape(text: str) -> str:
     """Return foreign text for a `mrkdwn` or `text` field: no token of Slack's can come of it, and no link."""
-    text = _HOSTILE.sub("", text).replace("://", f":{_WORD_JOINER}//")
+    text = visible(text).replace("://", f":{_WORD_JOINER}//")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def inert_markdown(text: str) -> str:
+def inert_markdown(text: str, *, begins_line: bool = True) -> str:
     """Return model or document text for a Markdown field: emphasis and lists live, links and images don't.
 
-    Works on any text cut at white space: none of the broken forms spans any.
+    What makes addresses links is broken by word joiners, which nobody sees; what makes brackets links, by spaces.
+    Works on any text cut at white space: none of the broken forms spans any. `begins_line` tells whether the text
+    stands at the beginning of a line, where `>` quotes.
     """
-    text = re.sub(r"(?m)^(\s*)&gt; ", r"\1> ", escape(text))
+    text = _ADDRESS.sub(_BROKEN, _SCHEME.sub(_BROKEN, escape(text)))
+    text = (_QUOTES if begins_line else _LATER_QUOTES).sub(r"\1> ", text)
     return text.replace("](", "] (").replace("][", "] [").replace("]:", "] :").replace("![", "! [")
 
 
@@ -67,16 +84,25 @@ class InertStream:
     """Makes a stream of Markdown inert piece by piece: what might be half of a link waits for its other half."""
 
     def __init__(self) -> None:
-        self._held = ""
+        self._held: list[str] = []
+        self._begins_line = True
 
     def feed(self, piece: str) -> str:
         """Return what is safe to show now: everything up to the last white space."""
-        text = self._held + piece
-        cut = max(text.rfind(" "), text.rfind("\n")) + 1
-        self._held = text[cut:]
-        return inert_markdown(text[:cut])
+        cut = max(piece.rfind(" "), piece.rfind("\n")) + 1
+        if not cut:
+            self._held.append(piece)
+            return ""
+        text, self._held = "".join([*self._held, piece[:cut]]), [piece[cut:]]
+        return self._inert(text)
 
     def close(self) -> str:
         """Return the rest."""
-        text, self._held = self._held, ""
-        return inert_markdown(text)
+        text, self._held = "".join(self._held), []
+        return self._inert(text)
+
+    def _inert(self, text: str) -> str:
+        shown = inert_markdown(text, begins_line=self._begins_line)
+        *before, last = shown.rsplit("\n", 1)
+        self._begins_line = not last.strip(" \t") and (bool(before) or self._begins_line)
+        return shown

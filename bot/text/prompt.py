@@ -8,6 +8,7 @@ from dataclasses import replace
 from html import escape
 from typing import TypedDict, TypeVar
 
+from bot.text.visible import line_of, visible
 from bot.values import Passage, Prompt, Role, Turn
 
 NOT_FOUND = "NOT_FOUND"
@@ -18,6 +19,9 @@ HISTORY_SHARE = 0.25
 
 RESERVE = 0.9
 """Part of a budget that is used: the tokens of a foreign model can only be estimated."""
+
+NAME_LIMIT = 200
+"""Characters of a file's, a heading's or a person's name: a longer one is no name."""
 
 INSTRUCTIONS = f"""You answer questions of colleagues from the numbered passages in their last message, and from nothing else.
 
@@ -40,17 +44,8 @@ class Message(TypedDict):
     content: str
 
 
-_HOSTILE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
-)
 _TAG = re.compile(r"<(?=/?\s*(?:passage|passages|question)\b)", re.IGNORECASE)
 _MARK = re.compile(r"\s?\[\d{1,3}\]")
-
-
-def visible(text: str) -> str:
-    """Return `text` without what a person can't see and a model can: tags, controls, bidi marks, zero widths."""
-    return _HOSTILE.sub("", text)
 
 
 def build_messages(prompt: Prompt, *, budget: int, count_tokens: Callable[[str], int]) -> list[Message]:
@@ -107,12 +102,12 @@ def _passage(number: int, passage: Passage) -> str:
 
 def _said(turn: Turn) -> str:
     if turn.role is Role.ASSISTANT:
-        return _MARK.sub("", visible(turn.text))  # its numbers meant other passages
-    return f"{visible(turn.author)}: {visible(turn.text)}" if turn.author else visible(turn.text)
+        return _MARK.sub("", _data(turn.text))  # its numbers meant other passages
+    return f"{_data(line_of(turn.author, limit=NAME_LIMIT))}: {_data(turn.text)}" if turn.author else _data(turn.text)
 
 
 def _attribute(text: str) -> str:
-    return escape(visible(text).replace("\n", " "))
+    return escape(line_of(text, limit=NAME_LIMIT))
 
 
 def _data(text: str) -> str:

@@ -85,6 +85,7 @@ def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]
     spans = sentences(passage.text)
     readings = [reading(passage.text, span) for span in spans]
     stems = [lexical.terms(reading) for reading in readings]
+    headed: dict[str, set[str]] = {}
     found = []
     for position, (span, sentence) in enumerate(zip(spans, readings, strict=True)):
         own = set(stems[position])
@@ -92,7 +93,9 @@ def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]
         if span.kind is Kind.HEADING or sentence.endswith("?") or echoes or not own:
             continue
         before = set(stems[position - 1]) if position else set()
-        above = set(lexical.terms(f"{span.context} {passage.heading or ''}"))
+        if span.context not in headed:
+            headed[span.context] = set(lexical.terms(f"{span.context} {passage.heading or ''}"))
+        above = headed[span.context]
         found.append(
             Candidate(
                 number=number,

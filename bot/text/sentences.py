@@ -42,18 +42,21 @@ _HEADING = re.compile(r"#{1,6}\s+\S")
 _ITEM = re.compile(r"\s*(?:[-*+•‣▪–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+\S")
 _BULLET = re.compile(r"^[-*+•‣▪–]\s+")
 _ROW = re.compile(r"\s*\|.*\|\s*$")
-_RULE = re.compile(r"\s*(?:\|?\s*:?-{3,}:?\s*(?:\|\s*:?-{3,}:?\s*)*\|?|[-*_=]{3,})\s*$")
+_RULE = re.compile(r"\s*+(?:(?:\|\s*+)?:?-{3,}:?\s*+(?:\|\s*+:?-{3,}:?\s*+)*\|?|[-*_=]{3,})\s*$")
 _RECORD = re.compile(r"\S.*:\s*$")
 _INDENTED = re.compile(r"\s+\S")
 _CLOSED = re.compile(r"[.!?…:;。！？][\"'”’)\]*_]*(?:\s?\[\d{1,2}\])*\s*$")  # full-width stops are meant
 
 # A stop, what closes with it, reference marks such as [1], then a space and no lower-case letter; or a full-width stop.
-_STOP = re.compile(r"[.!?…]+[\"'”’)\]*_]*(?:\s?\[\d{1,2}\])*(?=\s+[^\sa-z])|[。！？]+[”’」』）]*")
+_STOP = re.compile(
+    r"(?<![.!?…])[.!?…]++[\"'”’)\]*_]*+(?:\s?\[\d{1,2}\])*+(?=\s++[^\sa-z])|(?<![。！？])[。！？]++[”’」』）]*"
+)
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\"'“‘])(?:[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mrs?|Ms|Dr|Prof|St|Jr|Sr|Gen|Col|Lt|Capt|Sen|Rep|Rev|Hon|"
     r"Nos?|Fig|Figs|Eq|Sec|Ch|Vol|pp?|ed|eds|al|vs?|cf|etc|approx|ca|c|est|dept|ext|tel|Inc|Ltd|Co|Corp|Mt|"
     r"Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.$"
 )
+_ABBREVIATION_LENGTH = 24
 _HEADING_LENGTH = 80
 _ITEM_LENGTH = 300
 
@@ -173,7 +176,7 @@ def _ends_at_break(line: str, following: str, longest: int) -> bool:
 
 def _cut_at_stops(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     for stop in _STOP.finditer(text, start, end):
-        if not _ABBREVIATION.search(text, start, stop.start() + 1):
+        if not _ABBREVIATION.search(text, max(start, stop.start() - _ABBREVIATION_LENGTH), stop.start() + 1):
             yield start, stop.end()
             start = stop.end()
     if text[start:end].strip():

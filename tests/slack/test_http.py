@@ -202,7 +202,8 @@ async def test_no_signed_nonsense_gets_an_error_of_ours(
     ]
     async with start_bot(**over_http(slack)) as server:
         statuses = [await send(server, json.dumps(body).encode(), secret=slack.signing_secret) for body in bodies]
-        form = {"command": "/ask", "text": "x", "team_id": "T1", "user_id": "U1", "trigger_id": "1"}
+        place = {"team_id": "T1", "user_id": "U1", "channel_id": "C1", "response_url": slack.url}
+        form = {"command": "/ask", "text": "x", "trigger_id": "1", **place}
         commands = [
             await send(
                 server,
@@ -302,10 +303,14 @@ def test_any_body_is_readable_or_refused(body: bytes, content_type: str) -> None
 
 
 def test_forms_and_objects_are_readable() -> None:
-    click = urlencode({"payload": json.dumps({"type": "block_actions"})}).encode()
+    form = "application/x-www-form-urlencoded"
+    place = {"team_id": "T1", "user_id": "U1", "channel_id": "C1", "response_url": "https://hooks.test/r"}
+    click = {"type": "block_actions", "actions": [{"action_id": "a"}], "user": {"id": "U1"}, "team": {"id": "T1"}}
 
-    assert readable(b"command=%2Fask&text=hello", "application/x-www-form-urlencoded")
-    assert readable(click, "application/x-www-form-urlencoded")
+    assert readable(urlencode({"command": "/ask", "text": "hello", **place}).encode(), form)
+    assert readable(urlencode({"payload": json.dumps(click)}).encode(), form)
+    assert not readable(b"command=%2Fask&text=hello", form)
+    assert not readable(urlencode({"payload": json.dumps({**click, "actions": []})}).encode(), form)
     assert readable(b'{"type": "url_verification"}', "application/json")
 
 

@@ -6,16 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.errors import InvalidRequest
 from bot.slack.payloads import (
     Click,
     asked_message,
     change_place,
     changed_person,
+    channel_of,
     click_from,
     converted_channel,
     deletion_from,
     edit_from,
+    forward_of,
+    is_click,
+    is_command,
     message_from,
+    value_of,
 )
 from bot.values import Person, UserKind
 from tests.conftest import TEAM
@@ -31,6 +37,18 @@ SAID: dict[str, Any] = {
     "text": f"<@{BOT}> When do we open?",
     "client_msg_id": "9f3b",
 }
+
+
+COMMAND = {"command": "/docs", "team_id": "T1", "user_id": "U1", "channel_id": "C1", "response_url": "https://a.test/r"}
+CLICK = {
+    "type": "block_actions",
+    "actions": [{"action_id": "a", "value": "v"}],
+    "user": {"id": "U1"},
+    "team": {"id": "T1"},
+    "channel": {"id": "C1"},
+    "response_url": "https://a.test/r",
+}
+ODD: tuple[object, ...] = (None, "", "x y", 3, [], {}, [[]], {"id": []}, ["x"], "\x00", "ftp://a.test/")
 
 
 def edited(text: str, *, before: object, **changes: Any) -> dict[str, Any]:
@@ -242,3 +260,39 @@ def test_a_click_asks_the_question_of_its_own_channel_for_who_clicked() -> None:
 )
 def test_a_click_on_another_place_or_on_nothing_asks_nothing(change: dict[str, Any]) -> None:
     assert click_from({**CLICKED, **change}) is None
+
+
+def test_whole_commands_and_clicks_are_taken() -> None:
+    assert is_command(COMMAND)
+    assert is_click(CLICK)
+    assert is_click({name: value for name, value in CLICK.items() if name not in {"channel", "response_url"}})
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["team_id", "user_id", "channel_id", "response_url"])
+def test_a_command_that_lacks_something_is_none(name: str, odd: object) -> None:
+    assert not is_command({**COMMAND, name: odd})
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["actions", "user", "team", "response_url"])
+def test_a_click_that_lacks_something_is_none(name: str, odd: object) -> None:
+    assert not is_click({**CLICK, name: odd})
+
+
+@pytest.mark.parametrize("odd", [None, 3, [], {}])
+def test_a_button_that_is_not_ours_carries_nothing(odd: object) -> None:
+    with pytest.raises(InvalidRequest):
+        value_of({"value": odd})
+
+
+@pytest.mark.parametrize("odd", ["", "{", "[]", "3", "[" * 100_000])
+def test_a_button_to_a_page_that_is_not_ours_leads_nowhere(odd: str) -> None:
+    with pytest.raises(InvalidRequest):
+        forward_of({"value": odd})
+
+
+def test_a_click_outside_channels_is_in_none() -> None:
+    assert channel_of(CLICK) == "C1"
+    with pytest.raises(InvalidRequest):
+        channel_of({})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -31,12 +32,37 @@ def test_a_stream_comes_to_the_same_as_the_whole(pieces: list[str]) -> None:
     assert shown == inert_markdown("".join(pieces))
 
 
+def test_a_stream_quotes_only_where_a_line_begins() -> None:
+    stream = InertStream()
+
+    shown = [stream.feed(piece) for piece in ("a ", "> b ", "\n", "> c ", "> d ")]
+
+    assert "".join(shown) == "a &gt; b \n> c &gt; d "
+
+
+def test_a_word_without_end_takes_no_longer_the_longer_it_is() -> None:
+    stream = InertStream()
+    began = time.monotonic()
+
+    for _ in range(200_000):
+        stream.feed("[a](")
+    stream.close()
+
+    assert time.monotonic() - began < 5  # a quadratic stream takes minutes
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("**bold** and\n- a list\n> quoted", "**bold** and\n- a list\n> quoted"),
-        ("[a](https://b.example)", "[a] (https:\u2060//b.example)"),
-        ("![x](http://e/x.png)", "! [x] (http:\u2060//e/x.png)"),
+        ("[a](https://b.example)", "[a] (https:\u2060//b.\u2060example)"),
+        ("![x](http://e/x.png)", "! [x] (http:\u2060//e/x.\u2060png)"),
+        (
+            "see evil.example or www.3m.test, 3.5 % e.g. v1.2.",
+            "see evil.\u2060example or www.\u20603m.\u2060test, 3.5 % e.g. v1.2.",
+        ),
+        ("mail a@b.test or mailto:a, tel:+1", "mail a@\u2060b.\u2060test or mailto:\u2060a, tel:\u2060+1"),
+        ("a > b\n > c", "a &gt; b\n > c"),
         ("<!channel> & <@U1>", "&lt;!channel&gt; &amp; &lt;@U1&gt;"),
         ("a < b > c", "a &lt; b &gt; c"),
         ("hidden\u200b\u202ejoke", "hiddenjoke"),

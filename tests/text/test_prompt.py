@@ -1,7 +1,8 @@
 import pytest
 
-from bot.text.prompt import NOT_FOUND, RESERVE, build_messages, fit, visible
+from bot.text.prompt import NOT_FOUND, RESERVE, build_messages, fit
 from bot.text.tokens import count_tokens
+from bot.text.visible import visible
 from bot.values import Passage, Prompt, Role, Turn, new_id
 
 
