@@ -100,10 +100,8 @@ class TurnService:
         read: set[str] = set()
         for reading in range(READINGS):
             person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
-            unread, perhaps = (
-                turn.stale_channel_ids - read,
-                turn.marked_channel_ids if reading == 0 else frozenset[str](),
-            )
+            unread = turn.stale_channel_ids - read
+            perhaps = turn.marked_channel_ids if reading == 0 else frozenset[str]()  # these only add: once
             if person == turn.asker and not unread and not perhaps:
                 return turn
             read |= await self._audiences.refresh(question.team_id, unread, perhaps=perhaps)

@@ -184,6 +184,23 @@ async def test_a_channel_that_changed_is_read_again_however_young_it_is(known: H
     assert known.slack.asked == ["G1"]
 
 
+async def test_a_channel_that_opened_is_read_by_who_could_not_read_it_before(known: House) -> None:
+    assert await of(known, "U2", private=True) == {"C1", "C2"}
+    known.slack.add_channel("G1", "U1")
+
+    await tell(known, lambda told: told.record_channel_change(TEAM, "G1"))
+
+    assert "G1" in await of(known, "U2", private=True)
+    assert known.slack.asked == ["G1"]
+
+
+async def test_a_channel_that_may_have_opened_holds_nobody_up(known: House) -> None:
+    await tell(known, lambda told: told.record_channel_change(TEAM, "G1"))
+    known.slack.is_down = True
+
+    assert await of(known, "U2", private=True) == {"C1", "C2"}
+
+
 async def test_what_changes_while_it_is_read_is_read_again(known: House) -> None:
     await age(known, 90, "G1")
 
