@@ -59,7 +59,8 @@ def test_in_our_prompt_no_payload_steps_out_and_the_model_still_reads_it(payload
     passage = Passage(new_id(), new_id(), order(payload), words, 0, len(words), 1, order(payload), 0.5, 0.5, 0.5)
     prompt = Prompt(words, words, (passage,), (Turn(Role.USER, words, author=order(payload)),))
 
-    model.answer([dict(message) for message in build_messages(prompt, budget=10**6, count_tokens=len)])  # type: ignore[arg-type]
+    messages = build_messages(prompt, budget=10**6, count_tokens=len)
+    model.answer([{"role": message["role"], "content": message["content"]} for message in messages])
 
     assert model.obeyed
     assert (model.found_hidden, model.broken_frames) == (0, 0)
