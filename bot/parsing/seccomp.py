@@ -38,6 +38,8 @@ REFUSED: Final[dict[str, Numbers]] = {
     "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424), "tkill": (200, 130),
     "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "setpriority": (141, 140), "ioprio_set": (251, 30),
     "migrate_pages": (256, 238), "move_pages": (279, 239),
+    # Memory that is nobody's resident memory.
+    "memfd_create": (319, 279), "memfd_secret": (447, 447),
     # Other programs, and the way out of the group that is killed.
     "execve": (59, 221), "execveat": (322, 281), "setsid": (112, 157), "setpgid": (109, 154), "unshare": (272, 97),
     "setns": (308, 268), "chroot": (161, 51), "pivot_root": (155, 41), "mount": (165, 40), "umount2": (166, 39),
