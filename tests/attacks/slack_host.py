@@ -82,8 +82,11 @@ def _redirect(target: Callable[[SlackHost], str]) -> Answer:
 async def _endless(_: SlackHost, request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
-    while True:
-        await response.write(bytes(2**20))
+    try:
+        while True:
+            await response.write(bytes(2**20))
+    except ConnectionError:  # who fetches has had enough, as they must
+        return response
 
 
 async def _cut(_: SlackHost, request: web.Request) -> web.StreamResponse:
