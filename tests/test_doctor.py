@@ -68,8 +68,10 @@ async def test_all_is_well_where_all_is_well(database: Database) -> None:
     async with LocalSlack() as slack:
         found = await findings_of(settings_for(database, **tokens(slack)))
 
-    assert {finding.verdict for finding in found.values()} == {Verdict.OK}, found
+    walls = {"Sandbox files", "Sandbox network", "Sandbox processes"}  # whether they stand is the kernel's business
+    assert {finding.verdict for subject, finding in found.items() if subject not in walls} == {Verdict.OK}, found
     assert set(found) == {
+        *walls,
         *("Slack token", "Scopes", "App token", "PostgreSQL", "pgvector", "Tables", "Role"),
         *("Embedding model", "Stored vectors", "Chat model"),
     }

@@ -16,6 +16,7 @@ from bot.doctor.database import check_database
 from bot.doctor.disk import check_disk
 from bot.doctor.finding import Finding, Verdict, fail, look, warn
 from bot.doctor.models import check_models
+from bot.doctor.sandbox import check_sandbox
 from bot.doctor.slack import check_slack
 from bot.errors import RecollectError
 from bot.offline import choose_team
@@ -40,6 +41,8 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
     """Yield every finding, as it is made."""
     if settings.database_url is None:
         yield check_disk(settings.recollect_home or default_home())
+    for finding in await check_sandbox():
+        yield finding
     slack = await look("Slack", lambda: check_slack(settings), settings)
     for finding in slack:
         yield finding

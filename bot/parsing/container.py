@@ -39,6 +39,7 @@ def holds(data: bytes, member: str, needle: bytes) -> bool:
 
 def _unpacked_bytes(archive: zipfile.ZipFile, member: zipfile.ZipInfo, allowed: int) -> int:
     count = 0
+    member.file_size = allowed + 2 * _BLOCK_BYTES  # zipfile ends at the size that is claimed; a parser may go on
     with archive.open(member) as unpacked:
         while block := unpacked.read(_BLOCK_BYTES):
             count += len(block)

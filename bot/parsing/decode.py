@@ -17,6 +17,8 @@ _BOMS = (
 _SAMPLE_BYTES = 64 * 1024
 _UTF16_NUL_SHARE = 0.3
 _BINARY_CONTROL_SHARE = 0.01
+_UTF8_CONTROL_SHARE = 0.1
+"""Bytes that are valid UTF-8 are text more surely: machine code of small numbers still isn't."""
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\v\b\x1b")) + b"\x7f"
 _LEGACY = (
     "cp",
@@ -51,17 +53,25 @@ def text_from(data: bytes) -> str:
     except UnicodeDecodeError:
         return _text_from_legacy(data)
     wide = _wide_encoding(data)
-    return data.decode(wide, "replace") if wide else text
+    if wide:
+        return data.decode(wide, "replace")
+    _require_text(data, control_share=_UTF8_CONTROL_SHARE)
+    return text
 
 
 def _text_from_legacy(data: bytes) -> str:
     wide = _wide_encoding(data)
     if wide:
         return data.decode(wide, "replace")
-    sample = data[:_SAMPLE_BYTES]
-    if len(sample) - len(sample.translate(None, _CONTROLS)) > _BINARY_CONTROL_SHARE * len(sample):
-        raise Unparsable(Reason.UNSUPPORTED, f"bytes that are no text, starting with {data[:12].hex()}")
+    _require_text(data, control_share=_BINARY_CONTROL_SHARE)
     return data.decode(_declared_encoding(data), "replace")
+
+
+def _require_text(data: bytes, *, control_share: float) -> None:
+    """Raise Unparsable when more of the first bytes than this are control characters."""
+    sample = data[:_SAMPLE_BYTES]
+    if len(sample) - len(sample.translate(None, _CONTROLS)) > control_share * len(sample):
+        raise Unparsable(Reason.UNSUPPORTED, f"bytes that are no text, starting with {data[:12].hex()}")
 
 
 def _declared_encoding(data: bytes) -> str:

@@ -36,6 +36,6 @@ def _body(message: EmailMessage) -> str:
 def _content(part: MIMEPart) -> str:
     try:
         return str(part.get_content())
-    except LookupError:  # a charset nobody knows
+    except (LookupError, UnicodeError):  # a charset nobody knows, or a codec that isn't one of text
         payload = part.get_payload(decode=True)
         return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""

@@ -16,7 +16,8 @@ class Limits:
     """What one file may cost, the child process that opens it included. Choices of ours, not measurements.
 
     `expansion_ratio` holds for zip containers (DOCX, XLSX, EPUB …) beyond their first `expansion_floor_bytes`:
-    a small spreadsheet of equal rows packs better than 100:1 and harms nobody.
+    a small spreadsheet of equal rows packs better than 100:1 and harms nobody. What is written goes into the child's own
+    folder, which may be in memory: `written_bytes` holds for all of it, `written_file_bytes` for one file.
     """
 
     file_bytes: int = 50 * 2**20
@@ -30,6 +31,8 @@ class Limits:
     resident_bytes: int = 512 * 2**20
     address_space_bytes: int = 2 * 2**30
     open_files: int = 64
+    written_bytes: int = 64 * 2**20
+    written_file_bytes: int = 32 * 2**20
 
 
 class Reason(StrEnum):
@@ -52,6 +55,7 @@ class Reason(StrEnum):
     TOO_MUCH_COMPUTING = "too_much_computing"
     TOO_MUCH_MEMORY = "too_much_memory"
     TOO_MUCH_AT_ONCE = "too_much_at_once"
+    TOO_MUCH_WRITTEN = "too_much_written"
     KILLED = "killed"
     CRASHED = "crashed"
 
@@ -84,6 +88,9 @@ _SENTENCES = {
     Reason.TOO_MUCH_AT_ONCE: (
         "Reading this file asked for more than $address_space_mb MB of memory, so I stopped. Please share it in parts."
     ),
+    Reason.TOO_MUCH_WRITTEN: (
+        "Reading this file filled more than $written_mb MB of disk, so I stopped. Please share it in parts."
+    ),
     Reason.KILLED: (
         "Reading this file was cut off by the machine I run on, as happens when its memory runs short. "
         "Please share it again later, or in parts."
@@ -112,5 +119,6 @@ def sentence_for(reason: Reason, limits: Limits) -> str:
         wall_s=f"{limits.wall_s:g}",
         cpu_s=limits.cpu_s,
         resident_mb=f"{limits.resident_bytes // 2**20:,}",
+        written_mb=f"{limits.written_bytes // 2**20:,}",
         address_space_mb=f"{limits.address_space_bytes // 2**20:,}",
     )

@@ -23,6 +23,8 @@ _BLOCK_BYTES = 1024 * 1024
 _MAX_LOG_BYTES = 2_000
 _LOOK_EVERY_S = 0.05
 _REAP_S = 1
+_SMALLEST_BYTES = 32 * 1024
+"""What the smallest file counts: 2,048 of them fill a folder, which are soon counted."""
 _MAX_UTF8_BYTES_PER_CHARACTER = 4
 _SIGNALS = {
     -signal.SIGXCPU: Reason.TOO_MUCH_COMPUTING,
@@ -45,7 +47,7 @@ async def run_child(command: Sequence[str], data: bytes, filename: str, *, limit
     try:
         _check_size(data, limits)
         with tempfile.TemporaryDirectory(prefix=f"recollect-parse-{os.getpid()}-", ignore_cleanup_errors=True) as home:
-            parsed = await _Child(limits).run(command, data, filename, home=Path(home))
+            parsed = await _Child(limits, Path(home)).run(command, data, filename)
         return _document_from(parsed)
     except Unparsable as failure:
         raise UnreadableFile(str(failure), user_message=sentence_for(failure.reason, limits)) from failure
@@ -76,20 +78,21 @@ def child_environment(home: Path) -> dict[str, str]:
 class _Child:
     """One child process, from its start to its end."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, home: Path) -> None:
         self._limits = limits
+        self._home = home
         self._stopped_for: Reason | None = None
         self._log = b""
 
-    async def run(self, command: Sequence[str], data: bytes, filename: str, *, home: Path) -> Parsed:
+    async def run(self, command: Sequence[str], data: bytes, filename: str) -> Parsed:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            cwd=home,
-            env=child_environment(home),
+            cwd=self._home,
+            env=child_environment(self._home),
             start_new_session=True,
         )
         try:
@@ -125,10 +128,13 @@ class _Child:
         return reply
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """Stop the child once it and its own children hold more memory than they may."""
+        """Stop the child once it and its own children hold more memory, or have filled more of their folder, than they may."""
         while True:
             if resident_bytes(process.pid) > self._limits.resident_bytes:
                 self._stop(process, Reason.TOO_MUCH_MEMORY)
+                return
+            if fills(self._home, self._limits.written_bytes):
+                self._stop(process, Reason.TOO_MUCH_WRITTEN)
                 return
             await asyncio.sleep(_LOOK_EVERY_S)
 
@@ -170,6 +176,23 @@ def resident_bytes(pid: int) -> int:
         return sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
     except psutil.Error:
         return 0
+
+
+def fills(folder: Path, allowed_bytes: int) -> bool:
+    """Tell whether what lies below a folder is more than this; the smallest file counts, and so does a folder."""
+    places = [os.fspath(folder)]
+    while places:
+        try:
+            with os.scandir(places.pop()) as entries:
+                for entry in entries:
+                    allowed_bytes -= max(_SMALLEST_BYTES, entry.stat(follow_symlinks=False).st_size)
+                    if allowed_bytes < 0:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        places.append(entry.path)
+        except OSError:  # gone, or shut, while it was looked at
+            continue
+    return False
 
 
 def _kill_group(pid: int) -> None:

@@ -1,21 +1,26 @@
-"""Fetching shared files: from Slack's hosts alone, the token never sent anywhere else."""
+"""Shared files: what Slack says of them, and their bytes, when those are what Slack said."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
-from urllib.parse import urljoin, urlsplit
-
-import aiohttp
 
 from bot.errors import ServiceUnavailable, UnreadableFile
+from bot.parsing.reasons import Limits, Reason, sentence_for
 from bot.slack.client import Clients, Unsupported, ask
 from bot.slack.directory import file_from
+from bot.slack.downloads import Downloads, login_page, too_large
 from bot.values import SharedFile
 
-SLACK_FILE_HOSTS: Final = frozenset({"files.slack.com"})
-MAX_HOPS = 3
-_PIECE = 2**16
+_PICTURES: Final = frozenset(
+    f"image/{kind}" for kind in ("png", "jpeg", "jpg", "gif", "tiff", "webp", "bmp", "heic", "heif", "avif")
+)
+_HEAD_BYTES = 1024
+_HTML = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class SlackFiles:
@@ -23,9 +28,7 @@ class SlackFiles:
 
     def __init__(self, clients: Clients, token: str, *, api_url: str) -> None:
         self._clients = clients
-        self._token = token
-        trusted = urlsplit(api_url)
-        self._own_origin = (trusted.scheme, trusted.netloc) if trusted.hostname != "slack.com" else None
+        self._downloads = Downloads(clients.session, token, api_url=api_url)
 
     async def describe(
         self, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str
@@ -57,65 +60,49 @@ class SlackFiles:
     async def fetch(self, file: SharedFile, *, max_bytes: int) -> bytes:
         """Return the file's bytes.
 
-        Raises UnreadableFile for a file kept elsewhere, one that is too large, and a login page in its place;
-        ServiceUnavailable when Slack doesn't answer.
+        Raises UnreadableFile for a file kept elsewhere, one that is too large or of a kind we never read, and a login
+        page in its place; ServiceUnavailable when Slack doesn't answer, or less comes than Slack said.
         """
-        if file.is_external or file.url is None:
-            message = "It is kept outside Slack, and I only read files that Slack itself holds."
-            raise UnreadableFile("external file", user_message=message)
-        if file.size_bytes > max_bytes:
-            raise _too_large(max_bytes)
-        try:
-            data, content_type = await self._download(file.url, max_bytes)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ServiceUnavailable(f"download: {type(error).__name__}") from error
+        address = _address(file, max_bytes)
+        data, content_type = await self._downloads.get(address, max_bytes=max_bytes)
         if _is_login_page(data, content_type, file):
-            message = "Slack didn't let me download it: the app needs the files:read scope and must be in the channel."
-            raise UnreadableFile("login page instead of the file", user_message=message)
+            raise login_page(f"{len(data)} bytes of {content_type}, told were {file.size_bytes} of {file.mimetype}")
+        if len(data) < file.size_bytes:
+            raise ServiceUnavailable(f"download: {len(data)} of {file.size_bytes} bytes")
         return data
 
-    async def _download(self, url: str, max_bytes: int) -> tuple[bytes, str]:
-        for _ in range(MAX_HOPS):
-            if not self._trusts(url):
-                message = "Slack points to a place I don't trust for its download."
-                raise UnreadableFile(f"host not trusted: {urlsplit(url).hostname}", user_message=message)
-            headers = {"Authorization": f"Bearer {self._token}"}
-            async with self._clients.session.get(url, headers=headers, allow_redirects=False) as response:
-                if response.status in {301, 302, 303, 307, 308}:
-                    url = urljoin(url, response.headers.get("Location", ""))
-                    continue
-                if response.status in {404, 410}:
-                    raise UnreadableFile("gone", user_message="It isn't in Slack any more.")
-                if response.status != 200:  # noqa: PLR2004
-                    raise ServiceUnavailable(f"download: HTTP {response.status}")
-                return await _read(response, max_bytes), response.content_type
-        raise UnreadableFile("too many redirects", user_message="Slack's link to it leads nowhere.")
 
-    def _trusts(self, url: str) -> bool:
-        parts = urlsplit(url)
-        if self._own_origin is not None and (parts.scheme, parts.netloc) == self._own_origin:
-            return True
-        return parts.scheme == "https" and parts.port in {None, 443} and parts.hostname in SLACK_FILE_HOSTS
+def _address(file: SharedFile, max_bytes: int) -> str:
+    """Return where to fetch it, if by Slack's word it can be read: raises UnreadableFile before a byte is asked for."""
+    if file.is_external or file.url is None:
+        message = "It is kept outside Slack, and I only read files that Slack itself holds."
+        raise UnreadableFile("external file", user_message=message)
+    if file.size_bytes > max_bytes:
+        raise too_large(max_bytes)
+    if reason := _never_read(file):
+        raise UnreadableFile(f"{file.mimetype}: {reason}", user_message=sentence_for(reason, Limits()))
+    return file.url
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
-    data = bytearray()
-    async for piece in response.content.iter_chunked(_PIECE):
-        data += piece
-        if len(data) > max_bytes:
-            raise _too_large(max_bytes)
-    return bytes(data)
-
-
-def _too_large(max_bytes: int) -> UnreadableFile:
-    message = f"It is larger than {max_bytes // 2**20} MB, the most I read."
-    return UnreadableFile("too large", user_message=message)
+def _never_read(file: SharedFile) -> Reason | None:
+    """Return why files of this type aren't fetched. TypeScript is a video by its extension's older meaning."""
+    mimetype = file.mimetype.lower()
+    if mimetype in _PICTURES:
+        return Reason.PICTURE
+    if mimetype.startswith(("audio/", "video/")) and not file.filename.lower().endswith(".ts"):
+        return Reason.RECORDING
+    return None
 
 
 def _is_login_page(data: bytes, content_type: str, file: SharedFile) -> bool:
-    """True when a web page came for something that isn't one: Slack answers 200 with its login page."""
-    if "html" in file.mimetype or file.filename.lower().endswith((".html", ".htm")):
-        return bool(file.size_bytes) and file.size_bytes != len(data) and "html" in content_type
-    head = data[:256].lstrip().lower()
-    looks_html = head.startswith((b"<!doctype html", b"<html"))
-    return looks_html and "html" in content_type
+    """True when a web page came for something that isn't one: Slack answers 200 with its login page.
+
+    A page that was shared as one, or under another kind's name, has the size that Slack told.
+    """
+    if "html" in content_type and not _is_called_html(file):
+        return True
+    return len(data) != file.size_bytes and ("html" in content_type or _HTML.match(data[:_HEAD_BYTES]) is not None)
+
+
+def _is_called_html(file: SharedFile) -> bool:
+    return "html" in file.mimetype.lower() or file.filename.lower().endswith((".html", ".htm", ".xhtml"))

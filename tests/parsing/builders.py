@@ -43,7 +43,7 @@ def pdf(pages: Sequence[Sequence[str]], *, trailer: bytes = b"", objects: Sequen
         )
         bodies.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
     bodies.extend(objects)
-    return _pdf_of(bodies, trailer)
+    return pdf_of(bodies, trailer)
 
 
 def encrypted_pdf() -> bytes:
@@ -61,7 +61,8 @@ def _escaped(line: str) -> bytes:
     return line.encode("cp1252").replace(b"\\", b"\\\\").replace(b"(", b"\\(").replace(b")", b"\\)")
 
 
-def _pdf_of(bodies: Sequence[bytes], trailer: bytes) -> bytes:
+def pdf_of(bodies: Sequence[bytes], trailer: bytes = b"") -> bytes:
+    """Return a PDF of these objects, numbered from 1, which is the catalogue."""
     out = bytearray(b"%PDF-1.4\n")
     offsets = []
     for number, body in enumerate(bodies, 1):

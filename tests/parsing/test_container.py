@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import pytest
 
@@ -37,7 +38,11 @@ def test_a_header_that_understates_its_member_is_not_believed() -> None:
     size = struct.pack("<I", 50 * 2**20)
     assert data.count(size) == 2, "in the local header and in the directory"
 
-    assert refused(data.replace(size, struct.pack("<I", 1_000))) is Reason.DAMAGED
+    lie = data.replace(size, struct.pack("<I", 1_000))
+    whole, first = (struct.pack("<I", zlib.crc32(bytes(count))) for count in (50 * 2**20, 1_000))
+
+    assert refused(lie) is Reason.EXPANDS
+    assert refused(lie.replace(whole, first)) is Reason.EXPANDS, "with a checksum of what is claimed"
 
 
 def test_a_member_behind_a_password_is_told_as_such() -> None:

@@ -51,3 +51,16 @@ def test_bytes_that_are_no_text_are_refused(data: bytes) -> None:
         text_from(data)
 
     assert caught.value.reason is Reason.UNSUPPORTED
+
+
+def test_machine_code_of_small_numbers_is_no_text_though_it_is_valid_utf_8() -> None:
+    with pytest.raises(Unparsable) as caught:
+        text_from(b"\0asm\1\0\0\0" + bytes(range(32)) * 99)
+
+    assert caught.value.reason is Reason.UNSUPPORTED
+
+
+def test_a_log_with_colours_and_a_few_controls_is_text() -> None:
+    log = b"\x1b[31mfailed\x1b[0m\x00 at line 3, and so on, for a whole line\r\n" * 100
+
+    assert text_from(log).startswith("\x1b[31mfailed")

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from email.message import EmailMessage
 
+import pytest
+
 from bot.parsing.mail import text_from_mail
 
 
@@ -47,6 +49,11 @@ def test_encoded_and_folded_headers_are_readable() -> None:
     raw = b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\n aus Aachen\nFrom: a@b\n\nx"
 
     assert text_from_mail(raw) == ("Subject: Grüße aus Aachen\nFrom: a@b\n\nx", "Grüße aus Aachen")
+
+
+@pytest.mark.parametrize("charset", ["idna", "rot13", "zlib_codec", "undefined"])
+def test_a_codec_that_is_none_of_text_still_gives_text(charset: str) -> None:
+    assert "nuqneH" in text_from_mail(f"Subject: s\nContent-Type: text/plain; charset={charset}\n\nnuqneH".encode())[0]
 
 
 def test_a_charset_nobody_knows_and_a_mail_without_body_still_give_text() -> None:

@@ -19,6 +19,7 @@ LIMITS = {
     Reason.TOO_MUCH_COMPUTING: "20 seconds",
     Reason.TOO_MUCH_MEMORY: "512 MB of memory",
     Reason.TOO_MUCH_AT_ONCE: "2,048 MB of memory",
+    Reason.TOO_MUCH_WRITTEN: "64 MB of disk",
 }
 
 

@@ -128,6 +128,31 @@ async def test_a_child_that_eats_memory_with_its_mouth_shut_is_stopped_too() -> 
     assert failure.user_message.startswith("Reading this file took more than 150 MB of memory")
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import time\nopen('a', 'wb').write(bytes(9 * 2**20)); time.sleep(60)",
+        "import os, time\nos.mkdir('d')\nfor n in range(9): open(f'd/{n}', 'wb').write(bytes(2**20))\ntime.sleep(60)",
+        "import time\nfor n in range(300): open(f'{n}', 'wb')\ntime.sleep(60)",
+        "import os, time\nfor n in range(300):\n    os.mkdir('d'); os.chdir('d')\ntime.sleep(60)",
+    ],
+)
+async def test_a_child_that_fills_its_folder_is_stopped(code: str) -> None:
+    failure = await failure_of(code, limits=Limits(written_bytes=8 * MEBIBYTE))
+
+    assert failure.user_message.startswith("Reading this file filled more than 8 MB of disk")
+
+
+async def test_a_child_cannot_write_a_larger_file_than_it_may() -> None:
+    code = (
+        "import os; from bot.parsing.child import bind; from bot.parsing.reasons import Limits\n"
+        "bind(Limits(written_file_bytes=2**20)); a = open('b', 'wb'); os.unlink('b')\n"
+        "a.write(bytes(2 * 2**20)); a.flush()"
+    )
+
+    assert "File too large" in str(await failure_of(code))
+
+
 async def test_a_child_cannot_map_more_than_its_address_space() -> None:
     code = (
         "from bot.parsing.child import bind; from bot.parsing.reasons import Limits\n"
@@ -236,10 +261,10 @@ async def test_the_child_sees_no_secret_no_proxy_and_none_of_our_files(monkeypat
 def test_the_child_binds_itself_for_good() -> None:
     code = (
         "import resource as r; from bot.parsing.child import bind; from bot.parsing.reasons import Limits\n"
-        "bind(Limits()); print([r.getrlimit(x) for x in (r.RLIMIT_CORE, r.RLIMIT_NOFILE, r.RLIMIT_CPU, r.RLIMIT_AS)])"
+        "bind(Limits()); print([r.getrlimit(x) for x in (r.RLIMIT_CORE, r.RLIMIT_NOFILE, r.RLIMIT_CPU, r.RLIMIT_AS, r.RLIMIT_FSIZE)])"
     )
 
-    assert _python(code) == f"[(0, 0), (64, 64), (20, 21), ({2 * 2**30}, {2 * 2**30})]"
+    assert _python(code) == f"[(0, 0), (64, 64), (20, 21), ({2 * 2**30}, {2 * 2**30}), ({2**25}, {2**25})]"
 
 
 def test_the_child_loads_neither_the_database_nor_slack_nor_numpy() -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 from bot.errors import ServiceUnavailable, UnreadableFile
 from bot.slack.client import Clients
@@ -71,6 +78,20 @@ async def test_bytes_come_with_our_token() -> None:
         "file:///etc/passwd",
         "//evil.example/a",
         "",
+        "https://files.slack.com:99999/a",
+        "https://[::1/a",
+        "https://token@files.slack.com/a",
+        "https://evil.example\\@files.slack.com/a",
+        "https://files.slack.com\\@evil.example/a",
+        "https://files.slack.com./a",
+        "https://files.slack.com%2eevil.example/a",
+        "https://acme.slack.com/a",
+        "http://127.0.0.1:2/a",
+        "http://[::1]:1/a",
+        "http://10.0.0.1/a",
+        "https://192.168.1.1/a",
+        "ftp://files.slack.com/a",
+        "javascript:alert(1)",
     ],
 )
 @pytest.mark.parametrize("api_url", ["https://slack.com/api/", "http://127.0.0.1:1/api/"])
@@ -153,3 +174,238 @@ async def test_a_login_page_is_told_from_a_web_page_somebody_shared() -> None:
 async def test_a_host_that_does_not_answer_may_come_back() -> None:
     with pytest.raises(ServiceUnavailable):
         await fetched("http://127.0.0.1:9/a", api="http://127.0.0.1:9")
+
+
+async def test_the_token_goes_to_the_first_address_alone() -> None:
+    seen: list[tuple[str, str | None]] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        seen.append((request.path, request.headers.get("Authorization")))
+        if request.path == "/a":
+            return web.Response(status=302, headers={"Location": "/b"})
+        return web.Response(body=b"here")
+
+    async with host(serve) as api:
+        assert await fetched(f"{api}/a", api=api) == b"here"
+
+    assert seen == [("/a", f"Bearer {TOKEN}"), ("/b", None)]
+
+
+@pytest.mark.parametrize(
+    "location", ["https://slack.com/signin", "https://acme.slack.com/?redir=%2Ffiles-pri", "/signin"]
+)
+async def test_a_way_to_slacks_login_is_a_missing_scope(location: str) -> None:
+    async def serve(request: web.Request) -> web.Response:
+        if request.path == "/signin":
+            return web.Response(text="<html><form>", content_type="text/html")
+        return web.Response(status=302, headers={"Location": location})
+
+    async with host(serve) as api:
+        with pytest.raises(UnreadableFile, match="login page") as caught:
+            await fetched(f"{api}/a", api=api)
+
+    assert "files:read" in caught.value.user_message
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "",
+        "https://[",
+        "http://10.0.0.1/",
+        "//evil.example/a",
+        "ftp://files.slack.com/a",
+        "https://slack.com.evil.example",
+    ],
+)
+async def test_a_redirect_that_leads_nowhere_or_elsewhere_ends_there(location: str) -> None:
+    async def serve(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": location})
+
+    async with host(serve) as api:
+        with pytest.raises(UnreadableFile, match=r"host not trusted|redirects"):
+            await fetched(f"{api}/a", api=api)
+
+
+PAGE = b"<!DOCTYPE html><html><title>Sign in</title></html>"
+
+
+@pytest.mark.parametrize(
+    ("body", "served_as", "about"),
+    [
+        (PAGE, "application/pdf", {"size": 9000}),
+        (PAGE, "text/html", {"size": len(PAGE)}),
+        (
+            b"\xef\xbb\xbf <!-- Slack -->\n" + PAGE,
+            "text/plain",
+            {"size": 9000, "name": "a.txt", "mimetype": "text/plain"},
+        ),
+        (b"<?xml version='1.0'?>" + PAGE, "application/octet-stream", {"size": 0, "name": "a", "mimetype": ""}),
+        (b"Please sign in.", "text/html", {"size": 15, "name": "a.docx", "mimetype": "application/msword"}),
+        (PAGE, "text/html", {"size": 0, "name": "a.html", "mimetype": "text/html"}),
+    ],
+)
+async def test_a_login_page_is_known_by_its_type_its_look_and_its_size(
+    body: bytes, served_as: str, about: dict[str, Any]
+) -> None:
+    async def serve(request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type=served_as)
+
+    async with host(serve) as api, files(f"{api}/api/") as slack_files:
+        with pytest.raises(UnreadableFile, match="login page") as caught:
+            await slack_files.fetch(shared(f"{api}/a", **about), max_bytes=10_000)
+
+    assert "files:read" in caught.value.user_message
+
+
+async def test_a_page_that_was_saved_as_a_word_file_is_that_file() -> None:
+    async def serve(request: web.Request) -> web.Response:
+        return web.Response(body=PAGE, content_type="application/msword")
+
+    async with host(serve) as api:
+        about = {"name": "a.doc", "mimetype": "application/msword", "size": len(PAGE)}
+        assert await fetched(f"{api}/a", api=api, **about) == PAGE
+
+
+@pytest.mark.parametrize(
+    ("name", "mimetype", "sentence"),
+    [
+        ("a.png", "image/png", "This is a picture"),
+        ("a.jpg", "IMAGE/JPEG", "This is a picture"),
+        ("a.mp4", "video/mp4", "This is a sound or video recording"),
+        ("a.mp3", "audio/mpeg", "This is a sound or video recording"),
+    ],
+)
+async def test_a_type_we_never_read_is_not_asked_for(name: str, mimetype: str, sentence: str) -> None:
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=b"x")
+
+    async with host(serve) as api:
+        with pytest.raises(UnreadableFile) as caught:
+            await fetched(f"{api}/a", api=api, name=name, mimetype=mimetype)
+        assert await fetched(f"{api}/ts", api=api, name="a.ts", mimetype="video/mp2t") == b"x"
+        assert await fetched(f"{api}/svg", api=api, name="a.svg", mimetype="image/svg+xml") == b"x"
+
+    assert caught.value.user_message.startswith(sentence)
+    assert asked == ["/ts", "/svg"]
+
+
+@dataclass
+class Raw:
+    """A host that says what it likes: its answer, then it hangs or closes. `sent` counts bytes of the body."""
+
+    head: bytes
+    body: bytes = b""
+    endless: bool = False
+    hangs: bool = False
+    received: bytearray = field(default_factory=bytearray)
+    sent: int = 0
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            self.received += await reader.read(2**16)
+            writer.write(self.head)
+            await self._send(writer, self.body)
+            while self.endless:
+                await self._send(writer, b"3e8\r\n" + b"x" * 1000 + b"\r\n")
+            if self.hangs:
+                await reader.read()
+        except ConnectionError:
+            return
+        finally:
+            writer.close()
+
+    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        writer.write(data)
+        await writer.drain()
+        self.sent += len(data)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        server = await asyncio.start_server(self.answer, "127.0.0.1", 0)
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n"
+
+
+async def test_a_declared_length_over_the_limit_is_not_waited_for() -> None:
+    async with Raw(OK + b"Content-Length: 1000000000000\r\n\r\n", hangs=True).running() as api:
+        async with asyncio.timeout(5):
+            with pytest.raises(UnreadableFile, match="too large"):
+                await fetched(f"{api}/a", api=api, size=10)
+
+
+async def test_a_stream_without_end_is_cut_at_the_limit() -> None:
+    raw = Raw(OK + b"Transfer-Encoding: chunked\r\n\r\n", endless=True)
+    async with raw.running() as api, asyncio.timeout(10):
+        with pytest.raises(UnreadableFile, match="too large"):
+            await fetched(f"{api}/a", api=api, size=10)
+
+    assert raw.sent < 20 * 2**20, "what the kernel holds on the way"
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"Content-Length: 5\r\n\r\n", b"%PDF-1.4 and more"),
+        (b"Content-Length: 100\r\n\r\n", b"%PDF-"),
+        (b"Connection: close\r\n\r\n", b"%PDF-"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\n%PDF-\r\n"),
+        (b"Content-Length: rubbish\r\n\r\n", b"%PDF-"),
+    ],
+)
+async def test_less_than_slack_said_is_asked_for_again(head: bytes, body: bytes) -> None:
+    async with Raw(OK + head, body).running() as api:
+        with pytest.raises(ServiceUnavailable):
+            await fetched(f"{api}/a", api=api, size=100)
+
+
+async def test_what_is_packed_once_more_counts_unpacked() -> None:
+    asked: list[str | None] = []
+
+    async def serve(request: web.Request) -> web.Response:
+        asked.append(request.headers.get("Accept-Encoding"))
+        return web.Response(body=gzip.compress(bytes(2**20)), headers={"Content-Encoding": "gzip"})
+
+    async with host(serve) as api:
+        with pytest.raises(UnreadableFile, match="too large"):
+            await fetched(f"{api}/a", api=api)
+
+    assert asked == ["identity"]
+
+
+class Elsewhere(AbstractResolver):
+    """A name server that has been lied to: every name is at a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(hostname=host, host="127.0.0.1", port=self._port, family=socket.AF_INET, proto=0, flags=0)
+        ]
+
+    async def close(self) -> None:
+        return None
+
+
+async def test_a_host_that_poses_as_slacks_hears_a_greeting_of_tls_and_no_token() -> None:
+    raw = Raw(OK + b"Content-Length: 4\r\n\r\n%PDF")
+    async with raw.running() as address, files("https://slack.com/api/") as slack_files:
+        elsewhere = aiohttp.TCPConnector(resolver=Elsewhere(int(address.rsplit(":", 1)[1])))
+        async with aiohttp.ClientSession(connector=elsewhere) as session:
+            slack_files._downloads._session = session
+            with pytest.raises(ServiceUnavailable):
+                await slack_files.fetch(shared("https://files.slack.com/a"), max_bytes=1000)
+
+    assert raw.received[:1] == b"\x16", "a TLS handshake"
+    assert TOKEN.encode() not in raw.received
