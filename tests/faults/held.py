@@ -25,10 +25,13 @@ class Held:
         await asyncio.wait_for(self.begun.wait(), timeout_s)
 
 
-def hold(openai: FakeOpenAI, *texts: str) -> list[Held]:
-    """Hold the next answers, one request each: the first half is said at once, the rest when it may go on."""
+def hold(openai: FakeOpenAI, *texts: str, question: str) -> list[Held]:
+    """Hold the next answers to a question, one request each: half is said at once, the rest when it may go on.
+
+    Whoever asks anything else meanwhile, a worker that was woken late say, is answered as ever.
+    """
     answers = [Held(text) for text in texts]
-    openai.script.extend(_reply(openai, held) for held in answers)
+    openai.script.extend(_reply_to(openai, held, question) for held in answers)
     return answers
 
 
@@ -41,6 +44,18 @@ def write_slowly(openai: FakeOpenAI, text: str, *, pause_s: float) -> None:
         return await _reply(openai, held)(request, body)
 
     openai.trouble = lambda path: reply if path.endswith("completions") else None
+
+
+def _reply_to(openai: FakeOpenAI, held: Held, question: str) -> Reply:
+    write = _reply(openai, held)
+
+    async def reply(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if question in body["messages"][-1]["content"]:
+            return await write(request, body)
+        openai.script.appendleft(reply)
+        return await openai.answer(request, body)
+
+    return reply
 
 
 def _reply(openai: FakeOpenAI, held: Held) -> Reply:

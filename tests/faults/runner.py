@@ -71,9 +71,10 @@ def run_here(module: ModuleType, trial: Trial) -> Result:
 def run_apart(trials: Sequence[Trial], *, at_once: int) -> Iterator[tuple[Trial, Result]]:
     """Run each trial in a process of its own, so many at a time; yield the results as they come.
 
-    Those that must be alone come last, one after the other.
+    The last tests are the longest, so they begin first and nothing waits for one of them at the end. Those that must
+    be alone come after all others, one after the other.
     """
-    shared = [trial for trial in trials if not _is_alone(trial)]
+    shared = [trial for trial in reversed(trials) if not _is_alone(trial)]
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         running = {pool.submit(_run_child, trial): trial for trial in shared}
         for done in as_completed(running):

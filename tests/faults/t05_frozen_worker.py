@@ -93,7 +93,7 @@ async def _wake_while_waiting(
     The one that could is frozen too until then. Whoever writes the answer then, it is one.
     """
     other.freeze()
-    (first, second) = hold(world.openai, ZOMBIE, ZOMBIE)
+    (first, second) = hold(world.openai, ZOMBIE, ZOMBIE, question=ASK)
     question = await crowd.ask_in(crowd.channel(place % 10), 100, ASK)
     await first.wait_begun()
     frozen.freeze()
@@ -138,7 +138,7 @@ async def _taken_over(
 ) -> tuple[Message, Held, Held]:
     """Freeze a worker half-way through an answer; return when another is half-way through the same one."""
     other.freeze()
-    first, second = hold(world.openai, ZOMBIE, SUCCESSOR)
+    first, second = hold(world.openai, ZOMBIE, SUCCESSOR, question=ASK)
     question = await crowd.ask_in(crowd.channel(place % 10), thread, ASK)
     await first.wait_begun()
     frozen.freeze()
