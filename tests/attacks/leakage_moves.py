@@ -15,24 +15,24 @@ class Moves:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._slack, self._dice = house.slack, house.dice
+        self._slack = house.slack
         self.told: list[str] = []
 
     def one(self) -> None:
         """Let one thing happen, or nothing where Slack wouldn't let it."""
-        user = self._dice.choice(self._house.people)
-        channel = self._dice.choice([channel for channel in self._house.channels if channel.name])
+        user = self._house.dice.choice(self._house.people)
+        channel = self._house.dice.choice([channel for channel in self._house.channels if channel.name])
         of_people = (self._leave, self._leave, self._join, self._join, self._regard, self._activate)
         of_channels = (self._convert, self._connect, self._archive, self._bring_bot)
-        if self._dice.random() < len(of_people) / (len(of_people) + len(of_channels)):
-            self._dice.choice(of_people)(user, channel)
+        if self._house.dice.random() < len(of_people) / (len(of_people) + len(of_channels)):
+            self._house.dice.choice(of_people)(user, channel)
         else:
-            self._dice.choice(of_channels)(channel)
+            self._house.dice.choice(of_channels)(channel)
 
     def _leave(self, _: User, channel: Channel) -> None:
         inside = [user for user in self._house.people if user.id in channel.members]
         if inside:
-            self._note("left", user := self._dice.choice(inside), channel)
+            self._note("left", user := self._house.dice.choice(inside), channel)
             self._slack.leave(user, channel)
 
     def _join(self, user: User, channel: Channel) -> None:
@@ -47,7 +47,7 @@ class Moves:
             self._note(f"became a {user.kind}", user)
 
     def _activate(self, user: User, _: Channel) -> None:
-        if not user.deleted and self._dice.random() > SELDOM:
+        if not user.deleted and self._house.dice.random() > SELDOM:
             return
         self._slack.change_user(user, deleted=not user.deleted)
         self._note("was deactivated" if user.deleted else "came back", user)
@@ -63,7 +63,7 @@ class Moves:
         if channel.connected:
             self._slack.disconnect(channel)
             self._note("is shared no more", channel)
-        elif channel.kind is not ChannelKind.MPIM and self._dice.random() < SELDOM:
+        elif channel.kind is not ChannelKind.MPIM and self._house.dice.random() < SELDOM:
             self._slack.connect(channel)
             self._note("is shared with another company", channel)
 
@@ -74,7 +74,7 @@ class Moves:
     def _bring_bot(self, channel: Channel) -> None:
         if channel.kind is not ChannelKind.MPIM:
             is_in = self._house.hears(channel)
-            if is_in and self._dice.random() > SELDOM:
+            if is_in and self._house.dice.random() > SELDOM:
                 return
             (self._slack.leave if is_in else self._slack.join)(self._slack.store.bot, channel)
             self._note("lost the bot" if is_in else "has the bot", channel)

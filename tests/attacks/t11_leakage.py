@@ -4,11 +4,15 @@ Members, guests, guests of one channel, people of another company and somebody d
 by command, by button and by the API, after random histories of membership. Slack's events come late, twice and in any
 order; some never come, and then what is known has aged. Something may also change while it is being read. Every prompt is
 searched for canaries that not everybody who sees the answer may read.
+
+Hypothesis draws every choice. A history goes on where the one before ended, so that what was asked and remembered then
+is there: none is shrunk, and a seed tells them all again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import tempfile
 import time
 from collections import Counter
@@ -17,7 +21,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import hypothesis.strategies as st
 import structlog
+from hypothesis import HealthCheck, Phase
 from sqlalchemy import text
 
 from bot.db import migrate
@@ -74,6 +81,7 @@ _EVIDENCE = 20
 class Tally:
     """What was counted in one workspace."""
 
+    histories: int = 0
     questions: int = 0
     prompts: int = 0
     shown: int = 0
@@ -103,19 +111,20 @@ class Teller:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._dice = house.dice
         self._stacks = [_stack(house, number) for number in range(len(house.directories))]
         self._threads: dict[tuple[str, str], str] = {}
         self._moves = Moves(house)
         self._ts = 1_700_000_000
         self.tally = Tally()
 
-    async def tell(self) -> None:
+    async def tell(self, dice: random.Random) -> None:
         """One history: some changes, which the bot hears of in some way or not at all; then questions."""
+        self._house.dice = dice
+        self.tally.histories += 1
         self._moves.told.clear()
-        is_deaf = self._dice.random() < 0.1
+        is_deaf = self._house.dice.random() < 0.1
         async with self._house.slack.holding() as held:
-            for _ in range(self._dice.randint(1, 4)):
+            for _ in range(self._house.dice.randint(1, 4)):
                 self._moves.one()
         if is_deaf:
             await self._age()
@@ -128,9 +137,9 @@ class Teller:
 
     async def _deliver(self, held: Sequence[Delivery]) -> None:
         """Bring events in any order, some twice, some at once."""
-        copies = [delivery for delivery in held for _ in range(self._dice.choice((1, 1, 2)))]
-        self._dice.shuffle(copies)
-        if self._dice.random() < 0.5:
+        copies = [delivery for delivery in held for _ in range(self._house.dice.choice((1, 1, 2)))]
+        self._house.dice.shuffle(copies)
+        if self._house.dice.random() < 0.5:
             await asyncio.gather(*(self._house.slack.deliver(delivery) for delivery in copies))
         else:
             await self._house.slack.deliver(*copies)
@@ -149,14 +158,16 @@ class Teller:
 
     async def _ask(self, *, is_deaf: bool) -> None:
         """Ask on some surface, and judge what the model, and whoever looks on, got to see."""
-        surface, user = self._dice.choice(SURFACES), self._dice.choice(self._house.people)
-        topic = self._dice.choice(TOPICS if user.name != SINGLE else [self._house.documents_of(ONE_CHANNEL)[0].topic])
+        surface, user = self._house.dice.choice(SURFACES), self._house.dice.choice(self._house.people)
+        topic = self._house.dice.choice(
+            TOPICS if user.name != SINGLE else [self._house.documents_of(ONE_CHANNEL)[0].topic]
+        )
         channel = self._place(surface, user)
         if channel is None:
             return
-        stack, reply = self._dice.choice(self._stacks), NotedReply(ts=self._next_ts())
+        stack, reply = self._house.dice.choice(self._stacks), NotedReply(ts=self._next_ts())
         before, owed = self._allowed(surface, channel, user), self._owed(surface, channel, user, topic)
-        is_raced = self._dice.random() < 0.05
+        is_raced = self._house.dice.random() < 0.05
         if is_raced:
             self._house.client.meanwhile = self._change_meanwhile
         stack.model.prompts.clear()
@@ -185,7 +196,7 @@ class Teller:
         """Return where somebody can ask so; None when there is no such place."""
         if surface in {"mention", "button"}:
             open_to = [c for c in self._house.channels if c.name and user.id in c.members and self._house.hears(c)]
-            return self._dice.choice(open_to) if open_to else None
+            return self._house.dice.choice(open_to) if open_to else None
         if surface == "direct message" or user.kind is not UserKind.EXTERNAL:
             return self._house.slack.direct(user)
         return None
@@ -237,7 +248,7 @@ class Teller:
     def _thread(self, channel: Channel, user: User, ts: str) -> str:
         """Return the thread to ask in: a new one, or the last there, so that what was said before comes along."""
         key = (channel.id, user.id)
-        if self._dice.random() < 0.6 or key not in self._threads:
+        if self._house.dice.random() < 0.6 or key not in self._threads:
             self._threads[key] = ts
         return self._threads[key]
 
@@ -294,7 +305,7 @@ def _stack(house: House, number: int) -> Stack:
     search = SearchService(sessions, embedder, passage_limit=10, floor=0.1, weight=0.5)
     threads = TurnService(sessions, audiences, NoThreads(), Queue().enqueue, file_wait_s=0)
     writer = AnswerWriter(search, model, OfferService(search, audiences), permalink=lambda _: None)
-    answers = AnswerService(sessions, threads, writer, search, audiences, UsageService(sessions))
+    answers = AnswerService(sessions, threads, writer, search, audiences, UsageService(sessions), Queue().enqueue)
     return Stack(audiences, search, answers, model)
 
 
@@ -320,13 +331,32 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
 async def _tell_all(sessions: Sessions, histories: int, seed: int) -> list[Tally]:
     houses = [await open_house(sessions, f"T0LEAK{lane}", seed) for lane in range(LANES)]
 
-    async def lane(house: House) -> Tally:
+    loop = asyncio.get_running_loop()
+
+    async def lane(house: House, lane_seed: int) -> Tally:
         teller = Teller(house)
-        for _ in range(-(-histories // LANES)):
-            await teller.tell()
+        await asyncio.to_thread(_draw, teller, -(-histories // LANES), lane_seed, loop)
         return teller.tally
 
-    return list(await asyncio.gather(*(lane(house) for house in houses)))
+    return list(await asyncio.gather(*(lane(house, seed + number) for number, house in enumerate(houses))))
+
+
+def _draw(teller: Teller, histories: int, seed: int, loop: asyncio.AbstractEventLoop) -> None:
+    """Draw histories, and have each told in the loop, from a thread of our own."""
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=histories,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @hypothesis.given(st.randoms(use_true_random=False))
+    def told(dice: random.Random) -> None:
+        asyncio.run_coroutine_threadsafe(teller.tell(dice), loop).result()
+
+    told()
 
 
 def _figures(tallies: Sequence[Tally], histories: int) -> list[Figure]:
@@ -340,7 +370,7 @@ def _figures(tallies: Sequence[Tally], histories: int) -> list[Figure]:
     surfaces = sum((tally.surfaces for tally in tallies), Counter[str]())
     kinds = sum((tally.kinds for tally in tallies), Counter[str]())
     return [
-        Figure("histories", "histories of membership", histories),
+        Figure("histories", "histories of membership", total(lambda t: t.histories), at_least=histories),
         Figure("questions", "questions answered", questions, at_least=histories * 4),
         Figure("surfaces", "surfaces asked on", len(surfaces), at_least=len(SURFACES), note=_said(surfaces)),
         Figure("kinds", "kinds of people who asked", len(kinds), at_least=3, note=_said(kinds)),
