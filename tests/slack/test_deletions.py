@@ -125,7 +125,7 @@ async def test_an_answer_written_while_its_file_is_deleted_is_taken_back(
 ) -> None:
     async with start_bot(**writer):
         root = await shared(slack, HANDBOOK)
-        (held,) = hold(openai, "The office opens at eight in the morning. [1]")
+        (held,) = hold(openai, "The office opens at eight in the morning. [1]", question=QUESTION)
         question = await slack.mention("Ada", "general", QUESTION, thread_ts=root.ts)
         await held.wait_begun()
         await slack.delete_file(root.file_ids[0])
