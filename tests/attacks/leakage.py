@@ -6,12 +6,13 @@ judged by who sees an answer in Slack, and by nothing of the bot's: `allowed` kn
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from slack_bolt.async_app import AsyncApp
@@ -46,10 +47,26 @@ DIMENSIONS = 64
 TOPICS = tuple(
     f"{first}{second}" for first in ("Alder", "Birk", "Cor", "Dun", "Elm") for second in ("ley", "holm", "wick", "by")
 )
+T = TypeVar("T")
 CANARY = re.compile(r"canary[a-z0-9]+")
 
 SINGLE, ONE_CHANNEL = "single", "one-channel"
 """A guest of one channel, and that channel: it has one document, of some 150."""
+
+
+class Drawn:
+    """Choices in the order in which they were drawn, a byte each; when all are used they begin anew."""
+
+    def __init__(self, drawn: bytes) -> None:
+        self._drawn = itertools.cycle(drawn)
+
+    def random(self) -> float:
+        """Return a number from 0 to 1, which it doesn't reach."""
+        return next(self._drawn) / 256
+
+    def choice(self, options: Sequence[T]) -> T:
+        """Return one of at most 256 things."""
+        return options[next(self._drawn) * len(options) // 256]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +131,15 @@ class NoThreads:
 
 
 class WebClient:
-    """The Web API as far as the directory needs it. `meanwhile` happens once, after Slack looked and before it says."""
+    """The Web API as far as the directory needs it.
+
+    `meanwhile` happens once, to the channel whose members are asked for: after Slack looked, and before it says.
+    """
 
     def __init__(self, slack: LocalSlack) -> None:
         unused: Any = None
         self._backstage = Backstage(slack.workspace, unused, unused, slack.interactions, slack.limiter, set(BOT_SCOPES))
-        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        self.meanwhile: Callable[[str], Awaitable[None]] | None = None
 
     async def users_info(self, **args: object) -> Json:
         return self._call("users.info", args)
@@ -131,14 +151,14 @@ class WebClient:
         found = self._call("conversations.members", args)
         if self.meanwhile is not None:
             happens, self.meanwhile = self.meanwhile, None
-            await happens()
+            await happens(str(args["channel"]))
         return found
 
     def _call(self, method: str, args: Json) -> Json:
         try:
             return METHODS[method].run(Call({k: v for k, v in args.items() if v is not None}, self._backstage))
         except ApiRefusal as refusal:
-            raise SlackApiError(refusal.error, {"ok": False, "error": refusal.error}) from refusal
+            raise SlackApiError(refusal.error, {"ok": False, "error": refusal.error}) from refusal  # type: ignore[no-untyped-call]  # the SDK leaves it bare
 
 
 class InProcess:
@@ -161,7 +181,7 @@ class House:
     sessions: Sessions
     client: WebClient
     directories: list[SlackDirectory]
-    dice: random.Random
+    dice: Drawn = field(default_factory=lambda: Drawn(bytes(1)))
     documents: list[Document] = field(default_factory=list)
 
     @property
@@ -217,8 +237,8 @@ class House:
         """Return the canaries that somebody may read by themselves."""
         return {document.canary for document in self.documents if self._may_read(user, document)}
 
-    def owed_in(self, channel: Channel, user: User, topic: str) -> set[str]:
-        """Return the canaries about a topic that an answer in this channel is promised to use."""
+    def owed_in(self, channel: Channel, user: User, topic: str | None = None) -> set[str]:
+        """Return the canaries, of all or about a topic, that an answer in this channel is promised to use."""
         inside = [self.slack.store.users[member] for member in channel.members]
         outsiders = bool(channel.connected) or any(
             not is_member(user) for user in inside if not user.is_bot and not user.deleted
@@ -227,7 +247,7 @@ class House:
         return {
             document.canary
             for document in self.documents
-            if document.topic == topic
+            if topic in {None, document.topic}
             and (document.channel_id == channel.id or (open_too and self._kind_of(document) is ChannelKind.PUBLIC))
         }
 
@@ -284,7 +304,7 @@ async def open_house(sessions: Sessions, team_id: str, seed: int) -> House:
     slack, dice = LocalSlack(team_id=team_id), random.Random(f"{team_id}/{seed}")
     client = WebClient(slack)
     web: Any = client
-    house = House(slack, sessions, client, [SlackDirectory(web, max_age_s=60) for _ in range(2)], dice)
+    house = House(slack, sessions, client, [SlackDirectory(web, max_age_s=60) for _ in range(2)])
     members = [slack.add_user(f"member {number}") for number in range(6)]
     guests = [slack.add_user(f"guest {number}", kind="guest") for number in range(2)]
     single = slack.add_user(SINGLE, kind="guest")

@@ -11,17 +11,22 @@ SELDOM = 0.25
 
 
 class Moves:
-    """Lets one thing after another happen in a workspace, at random; `told` says what, in words."""
+    """Lets one thing after another happen in a workspace, at random.
+
+    `told` says what, in words; `touched` is whom and which channel the last one was about.
+    """
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._slack = house.slack
         self.told: list[str] = []
+        self.touched: list[User | Channel] = []
 
-    def one(self) -> None:
-        """Let one thing happen, or nothing where Slack wouldn't let it."""
+    def one(self, channel: Channel | None = None) -> None:
+        """Let one thing happen, in this channel if it has to do with any, or nothing where Slack wouldn't let it."""
+        self.touched = []
         user = self._house.dice.choice(self._house.people)
-        channel = self._house.dice.choice([channel for channel in self._house.channels if channel.name])
+        channel = channel or self._house.dice.choice([channel for channel in self._house.channels if channel.name])
         of_people = (self._leave, self._leave, self._join, self._join, self._regard, self._activate)
         of_channels = (self._convert, self._connect, self._archive, self._bring_bot)
         if self._house.dice.random() < len(of_people) / (len(of_people) + len(of_channels)):
@@ -80,4 +85,5 @@ class Moves:
             self._note("lost the bot" if is_in else "has the bot", channel)
 
     def _note(self, what: str, *whom: User | Channel) -> None:
+        self.touched = list(whom)
         self.told.append(f"{' '.join(thing.name for thing in whom)} {what}")

@@ -12,9 +12,7 @@ is there: none is shrunk, and a seed tells them all again.
 from __future__ import annotations
 
 import asyncio
-import random
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,6 +50,7 @@ from tests.attacks.leakage import (
     ONE_CHANNEL,
     SINGLE,
     TOPICS,
+    Drawn,
     House,
     NoThreads,
     TellingModel,
@@ -71,6 +70,12 @@ LANES = 3
 """Workspaces in which histories go on side by side."""
 
 HISTORIES = {Scale.QUICK: 90, Scale.FULL: 5_000, Scale.SELFTEST: 150}
+CHOICES = 160
+"""Drawn for a history, which takes some hundred."""
+
+RACED = 0.1
+"""Of questions, those asked while something changes."""
+
 FEW = 0.005
 """Of all documents; who may read no more is looked at for themselves."""
 
@@ -117,28 +122,31 @@ class Teller:
         self._ts = 1_700_000_000
         self.tally = Tally()
 
-    async def tell(self, dice: random.Random) -> None:
+    async def tell(self, drawn: bytes) -> None:
         """One history: some changes, which the bot hears of in some way or not at all; then questions."""
-        self._house.dice = dice
+        self._house.dice = Drawn(drawn)
         self.tally.histories += 1
         self._moves.told.clear()
         is_deaf = self._house.dice.random() < 0.1
         async with self._house.slack.holding() as held:
-            for _ in range(self._house.dice.randint(1, 4)):
+            for _ in range(self._house.dice.choice((1, 2, 3, 4))):
                 self._moves.one()
         if is_deaf:
             await self._age()
         else:
             await self._deliver(held)
         for _ in range(QUESTIONS):
-            await self._ask(is_deaf=is_deaf)
+            if self._house.dice.random() < RACED:
+                await self._ask_in_between(is_deaf=is_deaf)
+            else:
+                await self._ask(self._house.dice.choice(SURFACES), self._one_of(self._house.people), is_deaf=is_deaf)
         if is_deaf:
             await self._deliver(held)
 
     async def _deliver(self, held: Sequence[Delivery]) -> None:
         """Bring events in any order, some twice, some at once."""
         copies = [delivery for delivery in held for _ in range(self._house.dice.choice((1, 1, 2)))]
-        self._house.dice.shuffle(copies)
+        copies.sort(key=lambda _: self._house.dice.random())
         if self._house.dice.random() < 0.5:
             await asyncio.gather(*(self._house.slack.deliver(delivery) for delivery in copies))
         else:
@@ -156,20 +164,33 @@ class Teller:
             }  # time itself
         self._moves.told.append("nothing was heard, and time passed")
 
-    async def _ask(self, *, is_deaf: bool) -> None:
+    async def _ask_in_between(self, *, is_deaf: bool) -> None:
+        """Ask while something changes that is being read for the answer; then ask those whom it was about, and there."""
+        self._moves.touched = []
+        self._house.client.meanwhile = self._change_meanwhile
+        surface, user = self._house.dice.choice(SURFACES), self._one_of(self._house.people)
+        await self._ask(surface, user, is_deaf=is_deaf, is_raced=True)
+        for touched in self._moves.touched:
+            if isinstance(touched, User):
+                await self._ask("/ask", touched, is_deaf=is_deaf)
+            elif inside := [user for user in self._house.people if user.id in touched.members]:
+                await self._ask("mention", self._one_of(inside), touched, is_deaf=is_deaf)
+
+    def _one_of(self, users: Sequence[User]) -> User:
+        return self._house.dice.choice(users)
+
+    async def _ask(
+        self, surface: str, user: User, channel: Channel | None = None, *, is_deaf: bool, is_raced: bool = False
+    ) -> None:
         """Ask on some surface, and judge what the model, and whoever looks on, got to see."""
-        surface, user = self._house.dice.choice(SURFACES), self._house.dice.choice(self._house.people)
         topic = self._house.dice.choice(
             TOPICS if user.name != SINGLE else [self._house.documents_of(ONE_CHANNEL)[0].topic]
         )
-        channel = self._place(surface, user)
+        channel = self._place(surface, user, channel)
         if channel is None:
             return
         stack, reply = self._house.dice.choice(self._stacks), NotedReply(ts=self._next_ts())
         before, owed = self._allowed(surface, channel, user), self._owed(surface, channel, user, topic)
-        is_raced = self._house.dice.random() < 0.05
-        if is_raced:
-            self._house.client.meanwhile = self._change_meanwhile
         stack.model.prompts.clear()
         was_active = not user.deleted
         try:
@@ -192,8 +213,10 @@ class Teller:
         if not is_deaf and not is_raced:
             self._count(user, owed, seen)
 
-    def _place(self, surface: str, user: User) -> Channel | None:
-        """Return where somebody can ask so; None when there is no such place."""
+    def _place(self, surface: str, user: User, channel: Channel | None) -> Channel | None:
+        """Return where somebody can ask so, in this channel if it is given; None when there is no such place."""
+        if channel is not None:
+            return channel if self._house.hears(channel) else None
         if surface in {"mention", "button"}:
             open_to = [c for c in self._house.channels if c.name and user.id in c.members and self._house.hears(c)]
             return self._house.dice.choice(open_to) if open_to else None
@@ -271,7 +294,7 @@ class Teller:
             self.tally.shown += 1
         if reply.finished is not None and reply.finished.offers_more:
             self.tally.offers += 1
-            if not self._house.seen_by(user) - self._house.seen_in(channel):
+            if not self._house.seen_by(user) - self._house.owed_in(channel, user):
                 self.tally.false_offers += 1
                 self._blame("was offered more than they may read", surface, user, channel)
 
@@ -289,9 +312,9 @@ class Teller:
             told = f"{user.name} ({user.kind}), {surface} in {channel.name or channel.id}"
             self.tally.evidence.append(f"{what}: {told}; {'; '.join(self._moves.told)}")
 
-    async def _change_meanwhile(self) -> None:
+    async def _change_meanwhile(self, channel_id: str) -> None:
         async with self._house.slack.holding() as held:
-            self._moves.one()
+            self._moves.one(self._house.slack.store.channels[channel_id])
         await self._house.slack.deliver(*held)
 
     def _next_ts(self) -> str:
@@ -352,9 +375,9 @@ def _draw(teller: Teller, histories: int, seed: int, loop: asyncio.AbstractEvent
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @hypothesis.given(st.randoms(use_true_random=False))
-    def told(dice: random.Random) -> None:
-        asyncio.run_coroutine_threadsafe(teller.tell(dice), loop).result()
+    @hypothesis.given(st.binary(min_size=CHOICES, max_size=CHOICES))
+    def told(drawn: bytes) -> None:
+        asyncio.run_coroutine_threadsafe(teller.tell(drawn), loop).result()
 
     told()
 
@@ -403,7 +426,7 @@ def _without_rule() -> None:
             every = await session.scalars(text("SELECT DISTINCT channel_id FROM document_shares"))
         return await search(self, words, audience=Audience(audience.team_id, frozenset(every)), **options)
 
-    SearchService.search = anywhere  # type: ignore[method-assign]
+    SearchService.search = anywhere  # type: ignore[assignment, method-assign]
 
 
 def _without_events() -> None:
@@ -419,7 +442,7 @@ def _without_memory() -> None:
     """Let answers come along in a thread, whatever they rest on."""
     kept = turns.BEGIN.text.replace(f"AND NOT EXISTS ({turns.UNREADABLE_SOURCE})", "")
     assert kept != turns.BEGIN.text
-    turns.BEGIN = text(kept)  # type: ignore[misc]
+    turns.BEGIN = text(kept)
 
 
 def _without_fence() -> None:
@@ -438,13 +461,3 @@ SWITCHES: dict[str, Callable[[], None]] = {
     "memory": _without_memory,
     "fence": _without_fence,
 }
-
-
-if __name__ == "__main__":
-    import sys
-
-    began = time.monotonic()
-    result = asyncio.run(run(Scale(sys.argv[1]), int(sys.argv[2]), sabotage=(sys.argv[3:] or [None])[0]))
-    for figure in result.figures:
-        print(f"{figure.verdict:7}{figure.title}: {figure.shown} {figure.limit} {figure.note}")  # noqa: T201
-    print(*result.evidence[:10], f"{time.monotonic() - began:.0f} s", sep="\n")  # noqa: T201
