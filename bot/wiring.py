@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bot.config import Settings
 from bot.db.engine import Sessions
 from bot.db.storage import Storage
+from bot.errors import InvalidSettings
 from bot.jobs.queue import Queue
 from bot.llm import ChatModel, Embedder
 from bot.model_choice import choose_embedder, make_chat
@@ -18,6 +19,7 @@ from bot.services.audit import AuditService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
+from bot.services.installations import InstallationService
 from bot.services.limits import Limits, LimitService
 from bot.services.offers import OfferService
 from bot.services.personal import PersonalDataService
@@ -29,6 +31,7 @@ from bot.services.usage import UsageService
 from bot.services.users import UserService
 from bot.services.writer import AnswerWriter, Permalink
 from bot.values import Spending
+from bot.vault import Vault, keys_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,14 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
             LimitService(sessions, limits),
             PersonalDataService(sessions),
         )
+
+
+def make_installations(settings: Settings, sessions: Sessions) -> InstallationService:
+    """Return what keeps the workspaces that OAuth lets in. Raises InvalidSettings without TOKEN_KEYS."""
+    if settings.token_keys is None:
+        message = "TOKEN_KEYS is not set: without it no workspace's token can be read."
+        raise InvalidSettings("no keys", user_message=message)
+    return InstallationService(sessions, Vault(keys_from(settings.token_keys.get_secret_value())))
 
 
 def _limits(settings: Settings) -> Limits:
