@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from bot.db.engine import Sessions
-from bot.errors import InvalidSettings, ServiceUnavailable, TooManyRequests
+from bot.errors import InvalidRequest, ServiceUnavailable, TooManyRequests
 from bot.repositories.audit import AuditRepository
 from bot.repositories.installations import (
     InstallationRepository,
@@ -43,7 +43,7 @@ class TokenExchange(Protocol):
     """Slack's side of token rotation."""
 
     async def exchange(self, refresh_token: str) -> Token:
-        """Return the token that comes after. Raises InvalidSettings when Slack refuses, ServiceUnavailable."""
+        """Return the token that comes after. Raises InvalidRequest when Slack refuses, ServiceUnavailable."""
         ...
 
 
@@ -113,7 +113,7 @@ class InstallationService:
     async def _refresh_or_log(self, row: StoredInstallation, exchange: TokenExchange) -> bool:
         try:
             refreshed = await self._refresh(row, exchange)
-        except (InvalidSettings, ServiceUnavailable) as error:
+        except (InvalidRequest, ServiceUnavailable) as error:
             log.warning("token.unrefreshed", team_id=row.team_id, error=type(error).__name__, reason=str(error))
             return False
         if refreshed:
