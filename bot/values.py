@@ -179,7 +179,8 @@ class Installation:
 class Question:
     """What somebody asked, and where.
 
-    `user_id` is Slack's id. `thread_ts` is the thread's root, which is `ts` itself for a new one.
+    `user_id` is Slack's id. `thread_ts` is the thread's root, which is `ts` itself for a new one. `asked_in` is the
+    workspace, by Slack's word for it, where `team_id` may be a whole organisation; "" where Slack doesn't say.
     """
 
     team_id: str
@@ -188,6 +189,7 @@ class Question:
     ts: str
     thread_ts: str
     text: str
+    asked_in: str = ""
 
     @property
     def opens_thread(self) -> bool:

@@ -12,6 +12,7 @@ from bot.db.storage import Storage
 from bot.errors import InvalidSettings
 from bot.jobs.queue import Queue
 from bot.llm import ChatModel, Embedder
+from bot.llm.local import LocalEmbedder
 from bot.model_choice import choose_embedder, make_chat
 from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
@@ -68,16 +69,23 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, storage: Storage, outside: Outside) -> AsyncIterator[Services]:
-    """Wire the services of one workspace."""
+async def open_services(
+    settings: Settings, storage: Storage, outside: Outside, *, local: LocalEmbedder | None = None
+) -> AsyncIterator[Services]:
+    """Wire the services of one workspace; `local` is the model on this machine, where workspaces share it."""
     sessions, queue = storage.sessions, Queue()
     async with AsyncExitStack() as stack:
         usage = UsageService(sessions)
         stack.push_async_callback(usage.close)
         embedder = await choose_embedder(
-            settings, sessions, outside.team_id, on_usage=lambda spent: usage.note(outside.team_id, Spending(spent))
+            settings,
+            sessions,
+            outside.team_id,
+            local=local,
+            on_usage=lambda spent: usage.note(outside.team_id, Spending(spent)),
         )
-        stack.push_async_callback(embedder.close)
+        if embedder is not local:
+            stack.push_async_callback(embedder.close)
         chat = make_chat(settings, embedder)
         stack.push_async_callback(chat.close)
         audiences = AudienceService(sessions, outside.directory, max_age_s=settings.membership_age_s)
@@ -92,7 +100,7 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         documents = DocumentService(
             sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
         )
-        limits = _limits(settings)
+        limits = limits_from(settings)
         turns = TurnService(
             sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s, limits=limits
         )
@@ -130,7 +138,8 @@ def make_installations(settings: Settings, sessions: Sessions) -> InstallationSe
     return InstallationService(sessions, Vault(keys_from(settings.token_keys.get_secret_value())))
 
 
-def _limits(settings: Settings) -> Limits:
+def limits_from(settings: Settings) -> Limits:
+    """Return how much people and workspaces may ask for."""
     return Limits(
         user_questions=settings.user_questions_per_minute,
         workspace_questions=settings.workspace_questions_per_minute,

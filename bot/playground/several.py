@@ -95,6 +95,8 @@ class LocalSlacks:
 
     async def deliver_over_http(self, url: str) -> HttpTransport:
         """From now on post what happens anywhere to this URL, signed, instead of over Socket Mode."""
+        if self._http is not None:
+            await self._http.close()
         self._http = HttpTransport(url, self.signing_secret)
         for slack in self.workspaces.values():
             slack.workspace.deliveries.transport = self._http
