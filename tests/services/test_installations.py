@@ -195,12 +195,15 @@ async def test_a_token_that_ends_soon_is_exchanged_by_one_of_many(sessions: Sess
     services = [InstallationService(sessions, Vault(OLD)) for _ in range(4)]
     await services[0].install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
     await services[0].install(granted(OTHER_TEAM, Token("xoxb-2", "xoxe-1-2", 43_200)))
-    slack = Exchange(pause_s=0.3)
+    slack, seen = Exchange(pause_s=0.3), await services[0]._rows(due_s=7_200)
 
-    refreshed = await asyncio.gather(*(service.refresh_due(slack) for service in services))
+    refreshed = await asyncio.gather(
+        *(service._refresh(row, slack) for service in services for row in seen if row.is_due)
+    )
+    looked_again = await services[1].refresh_due(slack)
 
     assert slack.taken == ["xoxe-1-1"]
-    assert sorted(refreshed) == [[], [], [], [TEAM]]
+    assert (sorted(refreshed), looked_again) == ([False, False, False, True], [])
     kept = {one.team_id: one for one in await services[0].list_all()}
     assert (kept[TEAM].access_token, kept[TEAM].refresh_token) == ("xoxb-fresh-1", "xoxe-1-fresh-1")
     assert kept[TEAM].changes == 1
