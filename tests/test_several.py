@@ -227,7 +227,7 @@ async def test_a_token_is_exchanged_by_one_process_and_used_by_all_without_a_res
         house.slacks.grants.lasts_s = 43_200
     with capture_logs() as logs:
         async with over_http(settings, house), working(settings, health_port=0):
-            await until(lambda: [entry["event"] for entry in logs].count("token.taken") == 2)
+            await until(lambda: "token.taken" in [entry["event"] for entry in logs])
             del house[ACME].tokens.grants[first]
 
             quoted = await answered(house[ACME])
