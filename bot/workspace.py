@@ -162,6 +162,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
         team_id=identity.team_id,
         stall_s=settings.worker_stall_s,
         start_interval_s=settings.post_interval_s,
+        thrifty=settings.is_shared,
     )
 
 

@@ -191,7 +191,9 @@ async def test_who_is_gone_is_closed_and_may_come_back(house: House, sessions: S
 
 
 @pytest.mark.usefixtures("bot")
-async def test_a_purge_and_a_return_between_two_looks_begin_anew(house: House, sessions: Sessions) -> None:
+async def test_a_purge_and_a_return_between_two_looks_begin_anew(
+    house: House, sessions: Sessions, database: Database
+) -> None:
     await house.install(ACME)
     await answered(house[ACME])
 
@@ -199,6 +201,7 @@ async def test_a_purge_and_a_return_between_two_looks_begin_anew(house: House, s
     await house.install(ACME)
 
     assert "at eight" in (await answered(house[ACME]))[0]
+    assert await rows(database.owner_url, "SELECT team_id, name FROM workspaces") == [(ACME, "Acme")]
 
 
 @pytest.mark.usefixtures("bot")
@@ -218,7 +221,9 @@ async def test_a_foreign_workspace_in_a_shared_channel_is_stored_for_us_alone(ho
     assert await rows(database.owner_url, f"SELECT 1 FROM inbox WHERE team_id = '{BOLT}'") == []
 
 
-async def test_a_token_is_exchanged_by_one_process_and_used_by_all_without_a_restart(settings: Settings, house: House) -> None:
+async def test_a_token_is_exchanged_by_one_process_and_used_by_all_without_a_restart(
+    settings: Settings, house: House
+) -> None:
     house.slacks.grants.rotates = True
     house.slacks.grants.lasts_s = 3_600  # within what is exchanged ahead of time
     async with over_http(settings, house):
