@@ -26,7 +26,7 @@ from bot.playground.local import LocalSlack
 from bot.playground.several import LocalSlacks
 from bot.repositories.workspaces import WorkspaceRepository
 from bot.services.users import UserService, scopes_for
-from bot.smoke import quoted_words
+from bot.smoke import playground_settings, quoted_words
 from bot.web.server import WebServer
 from tests.conftest import Database
 from tests.db.conftest import rows
@@ -311,6 +311,14 @@ async def test_a_key_of_the_api_reads_its_own_workspace(house: House, sessions: 
     assert ("at eight" in ours[1], "at eleven" in ours[1]) == (True, False)
     assert ("at eight" in theirs[1], "at eleven" in theirs[1]) == (False, True)
     assert nobodys[0] == 404
+
+
+async def test_a_slack_of_its_own_is_one_workspace_whatever_is_set(settings: Settings) -> None:
+    async with LocalSlack() as slack:
+        demo = playground_settings(settings, slack, home=None)
+
+    demo.require_slack()
+    assert not demo.is_shared
 
 
 async def test_no_workspace_yet_is_no_trouble(settings: Settings, house: House) -> None:
