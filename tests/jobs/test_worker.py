@@ -64,8 +64,9 @@ async def test_a_thrifty_worker_makes_do_with_two_connections(sessions: Sessions
     working = asyncio.create_task(thrifty.run())
 
     most = 0
-    while set((await states(sessions)).values()) != {"done"}:
-        most = max(most, (await rows(sessions, f"{connections} AND datname = current_database()"))[0]["n"])
+    async with asyncio.timeout(10):
+        while len(diary.ended) < len(keys):
+            most = max(most, (await rows(sessions, f"{connections} AND datname = current_database()"))[0]["n"])
 
     await thrifty.stop(1)
     await asyncio.wait({working})
