@@ -31,6 +31,8 @@ cli.add_typer(migrations)
 cli.add_typer(keys)
 users = typer.Typer(name="users", help="What is stored of one person.", no_args_is_help=True)
 cli.add_typer(users)
+tokens = typer.Typer(name="tokens", help="The workspaces' Slack tokens in the database.", no_args_is_help=True)
+cli.add_typer(tokens)
 
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="Their email address or Slack id (U…).")]
 Team = Annotated[str | None, typer.Option(help="Workspace id; none: the Slack token's, else the local one.")]
@@ -290,6 +292,14 @@ def erase(
             f"This deletes for good what is stored of {who}, and the documents they alone shared. Go on?", abort=True
         )
     run_command(lambda settings: dossier.erase(settings, who, team=team), quiet=True)
+
+
+@tokens.command()
+def rotate() -> None:
+    """Encrypt all of them with the first of TOKEN_KEYS, so that the other keys can go."""
+    from bot import oversight
+
+    run_command(oversight.rotate_keys, quiet=True)
 
 
 def _installed_version() -> str:

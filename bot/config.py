@@ -9,8 +9,10 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+from yarl import URL
 
 from bot.errors import InvalidSettings
+from bot.vault import keys_from
 
 SLACK_OWN_COMMANDS = frozenset(
     [
@@ -88,6 +90,26 @@ _NO_URL = "must be a PostgreSQL address: postgresql://user:password@host:5432/da
 DatabaseUrl = Annotated[str, AfterValidator(_for_asyncpg)]
 
 
+def _are_keys(value: SecretStr) -> SecretStr:
+    keys_from(value.get_secret_value())
+    return value
+
+
+Keys = Annotated[SecretStr, AfterValidator(_are_keys)]
+
+
+def _is_origin(value: str) -> str:
+    """Return an address without a slash at its end. Slack sends people back to https alone; this machine needs none."""
+    url = URL(value)
+    is_here = url.host in {"127.0.0.1", "localhost", "::1"}
+    if not url.host or url.scheme not in ({"https", "http"} if is_here else {"https"}) or url != url.origin():
+        raise ValueError("must be an address and nothing more: https://recollect.example.com")
+    return str(url).removesuffix("/")
+
+
+Origin = Annotated[str, AfterValidator(_is_origin)]
+
+
 class Settings(BaseSettings):
     """Everything that can be set, by environment variables of the same names in capitals or a `.env` file."""
 
@@ -98,6 +120,12 @@ class Settings(BaseSettings):
     slack_signing_secret: SecretStr | None = Field(
         None, description="Signing secret: events over HTTP at /slack/events"
     )
+    slack_client_id: str | None = Field(None, description="Client ID: several workspaces, each let in by OAuth")
+    slack_client_secret: SecretStr | None = Field(None, description="Client secret, beside it")
+    token_keys: Keys | None = Field(
+        None, description="NAME:KEY,… that encrypt the workspaces' tokens: the first seals, all open"
+    )
+    public_url: Origin | None = Field(None, description="Where browsers reach the HTTP server: https://…")
     slack_api_url: str = Field("https://slack.com/api/", description="Web API of Slack or a compatible server")
 
     database_url: DatabaseUrl | None = Field(
@@ -175,8 +203,15 @@ class Settings(BaseSettings):
         """What may stand in no log: keys, tokens, and passwords in addresses that aren't the user's name once more."""
         values = [getattr(self, name) for name in type(self).model_fields]
         hidden = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+        keys = self.token_keys.get_secret_value() if self.token_keys else ""
+        hidden += [part.strip().partition(":")[2] for part in keys.split(",") if part]
         urls = [make_url(address) for address in (self.database_url, self.database_owner_url) if address]
         return [*hidden, *(url.password for url in urls if url.password and url.password != url.username)]
+
+    @property
+    def is_shared(self) -> bool:
+        """True when workspaces are let in by OAuth, however many; otherwise there is the one of SLACK_BOT_TOKEN."""
+        return self.slack_client_id is not None or self.slack_client_secret is not None
 
     @property
     def openai_wanted(self) -> bool:
@@ -203,9 +238,11 @@ class Settings(BaseSettings):
             raise InvalidSettings("settings", user_message="\n".join(lines)) from None
 
     def require_slack(self) -> None:
-        """Raise InvalidSettings, saying what is missing, unless the bot can connect to a workspace."""
+        """Raise InvalidSettings, saying what is missing, unless the bot can connect to a workspace, or let some in."""
         problems = []
-        if self.slack_bot_token is None:
+        if self.is_shared:
+            problems += self._missing_for_oauth()
+        elif self.slack_bot_token is None:
             problems.append("SLACK_BOT_TOKEN is not set: OAuth & Permissions, Bot User OAuth Token (xoxb-…)")
         elif not self.slack_bot_token.get_secret_value().startswith("xox"):
             problems.append("SLACK_BOT_TOKEN doesn't look like a bot token: it begins with xoxb-")
@@ -218,6 +255,18 @@ class Settings(BaseSettings):
         if problems:
             problems.append("To try Recollect without Slack, run: bot demo")
             raise InvalidSettings("slack settings", user_message="\n".join(problems))
+
+    def _missing_for_oauth(self) -> list[str]:
+        needed = {
+            "SLACK_CLIENT_ID": (self.slack_client_id, "Basic Information, App Credentials"),
+            "SLACK_CLIENT_SECRET": (self.slack_client_secret, "Basic Information, App Credentials"),
+            "TOKEN_KEYS": (self.token_keys, "a name and a key, such as 2026:$(openssl rand -base64 32)"),
+            "PUBLIC_URL": (self.public_url, "where Slack sends people back to, such as https://recollect.example.com"),
+        }
+        problems = [f"{name} is not set: {where}" for name, (value, where) in needed.items() if value is None]
+        if self.slack_bot_token is not None:
+            problems.append("SLACK_BOT_TOKEN is for one workspace, SLACK_CLIENT_ID for several: set one of them")
+        return problems
 
 
 def _problem(location: tuple[int | str, ...], message: str) -> str:

@@ -23,21 +23,29 @@ OnUsage = Callable[[Usage], None]
 
 
 async def choose_embedder(
-    settings: Settings, sessions: Sessions, team_id: str, *, on_usage: OnUsage = lambda _: None
+    settings: Settings,
+    sessions: Sessions,
+    team_id: str,
+    *,
+    local: LocalEmbedder | None = None,
+    on_usage: OnUsage = lambda _: None,
 ) -> Embedder:
     """Return the model this workspace's vectors were made with; the settings' own where there are none yet.
 
+    Where that is the local one, it is `local` itself if given: loaded once, and not this workspace's to close.
+
     Raises InvalidSettings when the recorded model needs a key that isn't set.
     """
-    wanted = make_embedder(settings, openai=settings.embedding_is_openai, on_usage=on_usage)
+    wanted = make_embedder(settings, openai=settings.embedding_is_openai, local=local, on_usage=on_usage)
     async with sessions.tenant(team_id) as session:
         recorded = await ChannelRepository(session).get_active_model(team_id)
     if recorded is None or (recorded.name, recorded.dimensions) == (wanted.name, wanted.dimensions):
         return wanted
     log.warning("embedding.setting_ignored", recorded=recorded.name, setting=wanted.name)
-    await wanted.close()
-    if recorded.name == LocalEmbedder().name:
-        return make_embedder(settings, openai=False)
+    if wanted is not local:
+        await wanted.close()
+    if recorded.name == LocalEmbedder.name:
+        return make_embedder(settings, openai=False, local=local)
     if settings.openai_api_key is None:
         message = f"This workspace's documents were embedded with {recorded.name}: set OPENAI_API_KEY to read them."
         raise InvalidSettings("embedding model", user_message=message)
@@ -45,10 +53,12 @@ async def choose_embedder(
     return make_embedder(settings.model_copy(update=update), openai=True, on_usage=on_usage)
 
 
-def make_embedder(settings: Settings, *, openai: bool, on_usage: OnUsage = lambda _: None) -> Embedder:
+def make_embedder(
+    settings: Settings, *, openai: bool, local: LocalEmbedder | None = None, on_usage: OnUsage = lambda _: None
+) -> Embedder:
     """Return the embedding model the settings ask for; nothing is loaded or called yet."""
     if not openai or settings.openai_api_key is None:
-        return LocalEmbedder()
+        return local or LocalEmbedder()
     # Imported here: a second of start-up and 60 MB, only for who uses it.
     from bot.llm.openai_embeddings import OpenAIEmbedder  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What the commands of whoever answers for a workspace do: look into the audit log."""
+"""What the commands of whoever answers for the bot do: look into the audit log, and change the keys of its tokens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from uuid import UUID
 
 from bot.config import Settings
 from bot.console import complain, say
+from bot.db.storage import open_storage
 from bot.offline import open_desk
 from bot.repositories.audit import RecordedEntry
+from bot.wiring import make_installations
 
 
 async def audit(
@@ -36,6 +38,14 @@ async def audit(
     if not extract.entries:
         complain("Nothing in the audit log fits.")
     return 0 if extract.entries else 1
+
+
+async def rotate_keys(settings: Settings) -> None:
+    """Encrypt every workspace's tokens with the first of TOKEN_KEYS, and say how many that was."""
+    async with open_storage(settings) as storage:
+        resealed = await make_installations(settings, storage.sessions).rotate_keys()
+    workspaces = "1 workspace" if resealed.total == 1 else f"{resealed.total} workspaces"
+    say(f"{resealed.changed} of {workspaces} encrypted anew. The first key opens all of them; the others may go.")
 
 
 def _as_json(entry: RecordedEntry) -> dict[str, Any]:

@@ -112,6 +112,8 @@ def playground_settings(settings: Settings, slack: LocalSlack, *, home: Path | N
         "slack_bot_token": SecretStr(slack.bot_token),
         "slack_app_token": SecretStr(slack.app_token),
         "slack_signing_secret": None,
+        "slack_client_id": None,
+        "slack_client_secret": None,
         "slack_api_url": slack.api_url,
         "http_port": 0,
     }

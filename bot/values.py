@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 LOCAL_TEAM_ID = "T0LOCAL"
 """The workspace used where no Slack names one: the playground's, and the command line's without a token."""
 
+INSTALLATIONS = "installations"
+"""Whose transactions may list the workspaces of this installation, and whose the sign-ins under way are: a tenant that
+no workspace can be, for Slack's ids are capitals and digits."""
+
 Vector = NDArray[np.float32]
 """One embedding, shape (dimensions,), or a batch of them, shape (n, dimensions); unit length."""
 
@@ -97,6 +101,7 @@ class Deed(StrEnum):
     PERSON_RAISED = "person.raised"
     PERSON_EXPORTED = "person.exported"
     PERSON_ERASED = "person.erased"
+    WORKSPACE_INSTALLED = "workspace.installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,69 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """What Slack lets us in with. One that rotates has a `refresh_token`, good for once, and ends after `lasts_s`."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    lasts_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What somebody let us into: a workspace, or a whole Enterprise organisation, whose id is the `team_id` then."""
+
+    team_id: str
+    app_id: str
+    token: Token
+    bot_user_id: str
+    installer_id: str
+    name: str = ""
+    url: str = ""
+    bot_id: str = ""
+    scopes: str = ""
+    is_enterprise: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A workspace that let us in. Its tokens are None where `problem` says why they can't be read.
+
+    `version` is another one as soon as anything of it is.
+    """
+
+    team_id: str
+    app_id: str
+    name: str
+    url: str
+    bot_user_id: str
+    bot_id: str
+    scopes: str
+    is_enterprise: bool
+    installed_at: datetime
+    expires_at: datetime | None
+    changes: int
+    access_token: str | None = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    problem: str | None = None
+
+    @property
+    def version(self) -> tuple[datetime, int]:
+        """When it was installed, and how many tokens it has had since."""
+        return self.installed_at, self.changes
+
+    @property
+    def title(self) -> str:
+        """What people call the workspace, and its id."""
+        return f"{self.name} ({self.team_id})" if self.name else self.team_id
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """What somebody asked, and where.
 
-    `user_id` is Slack's id. `thread_ts` is the thread's root, which is `ts` itself for a new one.
+    `user_id` is Slack's id. `thread_ts` is the thread's root, which is `ts` itself for a new one. `asked_in` is the
+    workspace, by Slack's word for it, where `team_id` may be a whole organisation; "" where Slack doesn't say.
     """
 
     team_id: str
@@ -125,6 +189,7 @@ class Question:
     ts: str
     thread_ts: str
     text: str
+    asked_in: str = ""
 
     @property
     def opens_thread(self) -> bool:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from bot.config import Settings
 from bot.db.engine import Sessions
 from bot.db.storage import Storage
+from bot.errors import InvalidSettings
 from bot.jobs.queue import Queue
 from bot.llm import ChatModel, Embedder
+from bot.llm.local import LocalEmbedder
 from bot.model_choice import choose_embedder, make_chat
 from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
@@ -18,6 +20,7 @@ from bot.services.audit import AuditService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
+from bot.services.installations import InstallationService
 from bot.services.limits import Limits, LimitService
 from bot.services.offers import OfferService
 from bot.services.personal import PersonalDataService
@@ -29,6 +32,7 @@ from bot.services.usage import UsageService
 from bot.services.users import UserService
 from bot.services.writer import AnswerWriter, Permalink
 from bot.values import Spending
+from bot.vault import Vault, keys_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +69,23 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, storage: Storage, outside: Outside) -> AsyncIterator[Services]:
-    """Wire the services of one workspace."""
+async def open_services(
+    settings: Settings, storage: Storage, outside: Outside, *, local: LocalEmbedder | None = None
+) -> AsyncIterator[Services]:
+    """Wire the services of one workspace; `local` is the model on this machine, where workspaces share it."""
     sessions, queue = storage.sessions, Queue()
     async with AsyncExitStack() as stack:
         usage = UsageService(sessions)
         stack.push_async_callback(usage.close)
         embedder = await choose_embedder(
-            settings, sessions, outside.team_id, on_usage=lambda spent: usage.note(outside.team_id, Spending(spent))
+            settings,
+            sessions,
+            outside.team_id,
+            local=local,
+            on_usage=lambda spent: usage.note(outside.team_id, Spending(spent)),
         )
-        stack.push_async_callback(embedder.close)
+        if embedder is not local:
+            stack.push_async_callback(embedder.close)
         chat = make_chat(settings, embedder)
         stack.push_async_callback(chat.close)
         audiences = AudienceService(sessions, outside.directory, max_age_s=settings.membership_age_s)
@@ -89,7 +100,7 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         documents = DocumentService(
             sessions, ingest, audiences, outside.files, queue.enqueue, max_file_bytes=settings.max_file_bytes
         )
-        limits = _limits(settings)
+        limits = limits_from(settings)
         turns = TurnService(
             sessions, audiences, outside.threads, queue.enqueue, file_wait_s=settings.file_wait_s, limits=limits
         )
@@ -119,7 +130,16 @@ async def open_services(settings: Settings, storage: Storage, outside: Outside) 
         )
 
 
-def _limits(settings: Settings) -> Limits:
+def make_installations(settings: Settings, sessions: Sessions) -> InstallationService:
+    """Return what keeps the workspaces that OAuth lets in. Raises InvalidSettings without TOKEN_KEYS."""
+    if settings.token_keys is None:
+        message = "TOKEN_KEYS is not set: without it no workspace's token can be read."
+        raise InvalidSettings("no keys", user_message=message)
+    return InstallationService(sessions, Vault(keys_from(settings.token_keys.get_secret_value())))
+
+
+def limits_from(settings: Settings) -> Limits:
+    """Return how much people and workspaces may ask for."""
     return Limits(
         user_questions=settings.user_questions_per_minute,
         workspace_questions=settings.workspace_questions_per_minute,

@@ -26,9 +26,10 @@ from bot.slack.commands import CommandListeners
 from bot.slack.connection import SlackConnection
 from bot.slack.delivery import Capabilities, Delivery
 from bot.slack.directory import SlackDirectory, SlackThreads
+from bot.slack.dispatch import Listeners
 from bot.slack.events import EventListeners
 from bot.slack.files import SlackFiles
-from bot.slack.hearing import HTTP_GAP_S, SOCKET_GAP_S, Hearing
+from bot.slack.hearing import HTTP_GAP_S, SOCKET_GAP_S, Ears, Hearing
 from bot.slack.identity import authorize_as
 from bot.slack.inbox import Inbox
 from bot.slack.intake import SlackIntake
@@ -90,9 +91,23 @@ async def open_workspace(settings: Settings) -> AsyncIterator[Workspace]:
         storage = await stack.enter_async_context(open_storage(settings))
         clients = Clients(secret(settings.slack_bot_token), base_url=settings.slack_api_url)
         stack.push_async_callback(clients.close)
-        identity = await identify(clients)
+        workspace = await stack.enter_async_context(open_place(settings, storage, clients, await identify(clients)))
+        if isinstance(workspace.services.embedder, LocalEmbedder):
+            await workspace.services.embedder.warm_up()
+        yield workspace
+
+
+@asynccontextmanager
+async def open_place(
+    settings: Settings, storage: Storage, clients: Clients, identity: Identity, *, local: LocalEmbedder | None = None
+) -> AsyncIterator[Workspace]:
+    """Wire what is needed in a workspace that we know, without asking Slack anything; `local` as in `open_services`.
+
+    Raises InvalidSettings (a model it needs), DatabaseUnavailable.
+    """
+    async with AsyncExitStack() as stack:
         directory = SlackDirectory(clients.reading, max_age_s=settings.membership_age_s)
-        files = SlackFiles(clients, secret(settings.slack_bot_token), api_url=settings.slack_api_url)
+        files = SlackFiles(clients, api_url=settings.slack_api_url)
         outside = Outside(
             identity.team_id,
             directory,
@@ -100,11 +115,9 @@ async def open_workspace(settings: Settings) -> AsyncIterator[Workspace]:
             files,
             permalinks(identity.url),
         )
-        services = await stack.enter_async_context(open_services(settings, storage, outside))
+        services = await stack.enter_async_context(open_services(settings, storage, outside, local=local))
         async with storage.sessions.tenant(identity.team_id) as session:
             await ChannelRepository(session).record_workspace(identity.team_id, name=identity.name)
-        if isinstance(services.embedder, LocalEmbedder):
-            await services.embedder.warm_up()
         inbox = Inbox(services.sessions, services.queue)
         yield Workspace(identity, storage, clients, directory, files, services, inbox, Capabilities())
 
@@ -123,7 +136,13 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
         services.answers,
         services.documents,
         services.indexes,
-        intake=SlackIntake(delivery, workspace.directory, services.answers, bot_user_id=identity.bot_user_id),
+        intake=SlackIntake(
+            delivery,
+            workspace.directory,
+            services.answers,
+            team_id=identity.team_id,
+            bot_user_id=identity.bot_user_id,
+        ),
         files=workspace.files,
         receipts=ReceiptService(services.sessions, SlackReceipts(delivery.posts), workspace.files),
         backfill=SlackBackfill(
@@ -145,6 +164,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
         stall_s=settings.worker_stall_s,
         start_interval_s=settings.post_interval_s,
         hourly=(expire_errand,),
+        thrifty=settings.is_shared,
     )
 
 
@@ -158,7 +178,7 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
             url=identity.url,
             bot_user_id=identity.bot_user_id,
             bot_id=identity.bot_id,
-            token=secret(settings.slack_bot_token),
+            token=lambda: workspace.clients.token,
         ),
         request_verification_enabled=False,  # Socket Mode signs nothing, and over HTTP mount_slack has looked
         process_before_response=True,  # an event is acknowledged after its listener stored it, not before
@@ -195,7 +215,7 @@ def make_hearing(settings: Settings, workspace: Workspace) -> Hearing:
     )
 
 
-def make_connection(settings: Settings, bolt: AsyncApp, hearing: Hearing) -> SlackConnection | None:
+def make_connection(settings: Settings, bolt: Listeners, hearing: Ears) -> SlackConnection | None:
     """Return the Socket Mode connection, not opened yet; None where Slack comes over HTTP."""
     if settings.slack_app_token is None:
         return None

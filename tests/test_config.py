@@ -182,3 +182,44 @@ def test_what_may_stand_in_no_log_is_known() -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+KEYS = f"a:{'QUFB' * 10}QUE="
+OAUTH = {
+    "slack_client_id": "1.2",
+    "slack_client_secret": "secret-of-the-app",
+    "token_keys": KEYS,
+    "public_url": "https://bot.example.com",
+}
+
+
+def test_oauth_stands_in_for_the_bot_token_and_says_all_that_is_missing() -> None:
+    Settings(_env_file=None, **OAUTH, slack_signing_secret="s").require_slack()  # type: ignore[arg-type]  # as above
+    Settings(_env_file=None, **OAUTH, slack_app_token="xapp-1").require_slack()  # type: ignore[arg-type]  # as above
+
+    nothing_else = missing_of(slack_client_id="1.2")
+    no_way_in = missing_of(**OAUTH)
+    both = missing_of(**OAUTH, slack_bot_token="xoxb-1", slack_signing_secret="s")
+
+    assert [line.split(" ")[0] for line in nothing_else.splitlines()[:3]] == [
+        "SLACK_CLIENT_SECRET",
+        "TOKEN_KEYS",
+        "PUBLIC_URL",
+    ]
+    assert "SLACK_SIGNING_SECRET" in no_way_in
+    assert "set one of them" in both
+
+
+def test_keys_and_addresses_that_cant_be_are_told_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = problems_of(monkeypatch, TOKEN_KEYS="a:c2hvcnQtc2VjcmV0", PUBLIC_URL="http://bot.example.com")
+
+    assert problems == [
+        "TOKEN_KEYS: the key a has 12 bytes, not 32: openssl rand -base64 32",
+        "PUBLIC_URL: must be an address and nothing more: https://recollect.example.com",
+    ]
+
+
+def test_each_key_alone_is_a_secret_too() -> None:
+    settings = Settings(_env_file=None, **OAUTH)  # type: ignore[arg-type]  # as above
+
+    assert {KEYS.removeprefix("a:"), "secret-of-the-app"} <= set(settings.secrets)

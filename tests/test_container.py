@@ -96,7 +96,7 @@ def test_compose_joins_the_workspace_when_there_is_a_token_and_demonstrates_with
     (command,) = compose()["services"]["bot"]["command"]
 
     asked, joined, demonstrated = re.split(r"; then exec |; fi; exec ", command)
-    assert asked == 'if [ -n "$$SLACK_BOT_TOKEN" ]'
+    assert asked == 'if [ -n "$$SLACK_BOT_TOKEN$$SLACK_CLIENT_ID" ]'
     assert joined == "python -m bot run"
     assert demonstrated == "python -m bot demo --host 0.0.0.0"
 

@@ -162,7 +162,7 @@ async def test_every_table_says_what_an_audience_sees_of_it(database: Database) 
         """
         SELECT p.polrelid::regclass::text, p.polname, p.polcmd, p.polpermissive,
                coalesce(pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
-        FROM pg_policy p WHERE p.polname <> 'team'
+        FROM pg_policy p WHERE p.polname NOT IN ('team', 'register')
         """,
     )
 
@@ -178,6 +178,20 @@ async def test_every_table_says_what_an_audience_sees_of_it(database: Database) 
         assert commands[name] in ({b"*"}, writes, writes | {b"r"}), name
         if name == "documents" or TEXT_COLUMNS & set(table.columns.keys()):
             assert commands[name] & {b"*", b"r"}, f"{name} carries text, and any audience sees all of it"
+
+
+async def test_one_table_alone_is_listed_across_workspaces_and_only_read(database: Database) -> None:
+    found = await rows(
+        database.owner_url,
+        """
+        SELECT p.polrelid::regclass::text, p.polcmd, pg_get_expr(p.polqual, p.polrelid) FROM pg_policy p
+        WHERE p.polname = 'register'
+        """,
+    )
+
+    ((table, command, expression),) = found
+    assert (table, command) == ("installations", b"r")
+    assert "= 'installations'" in expression
 
 
 async def test_the_bots_role_owns_nothing_and_may_do_what_it_needs(database: Database) -> None:

@@ -550,7 +550,10 @@ class Tombstone(Base):
 
 
 class Installation(Base):
-    """A workspace's installation through OAuth; tokens are stored encrypted."""
+    """A workspace's installation through OAuth; tokens are stored encrypted (`bot/vault.py`).
+
+    `changes` counts its tokens. `refreshing_until`: somebody is getting a new one, and nobody else may meanwhile.
+    """
 
     __tablename__ = "installations"
 
@@ -563,10 +566,18 @@ class Installation(Base):
     is_enterprise: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     token_expires_at: Mapped[datetime | None]
     installed_at: Mapped[datetime] = _now()
+    name: Mapped[str | None]
+    url: Mapped[str | None]
+    bot_id: Mapped[str | None]
+    changes: Mapped[int] = mapped_column(server_default=text("0"))
+    refreshing_until: Mapped[datetime | None]
 
 
 class OAuthState(Base):
-    """A login under way: single use, short-lived. `team_id` is empty until Slack names the workspace."""
+    """A sign-in under way: single use, short-lived, of no workspace yet: `team_id` is `values.INSTALLATIONS`.
+
+    `state` is a hash of what Slack carries and what the browser's cookie holds.
+    """
 
     __tablename__ = "oauth_states"
 

@@ -15,6 +15,7 @@ from bot.db.storage import Server, Storage, open_server
 from bot.doctor.database import check_database
 from bot.doctor.disk import check_disk
 from bot.doctor.finding import Finding, Verdict, fail, look, warn
+from bot.doctor.installations import check_installations
 from bot.doctor.models import check_models
 from bot.doctor.sandbox import check_sandbox
 from bot.doctor.slack import check_slack
@@ -67,6 +68,9 @@ async def _examine_database(settings: Settings, server: Server, *, slack_works: 
     engine = build_engine(server.bot_url, pool_size=1, max_overflow=0)
     try:
         storage = Storage(Sessions(engine), server.owner_url, server.bot_url)
+        if settings.is_shared:
+            for finding in await look("Workspaces", lambda: check_installations(settings, storage), settings):
+                yield finding
         for finding in await look("Models", lambda: check_models(settings, storage, team_id), settings):
             yield finding
     finally:

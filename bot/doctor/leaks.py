@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
 from bot.config import Settings
+from bot.db.storage import open_storage
 from bot.doctor import show
 from bot.doctor.finding import Finding, Verdict, fail, ok, warn
 from bot.errors import InvalidSettings
 from bot.services.leaks import LeakReport, LeakTest
-from bot.workspace import open_workspace
+from bot.tenant import open_installed
+from bot.wiring import make_installations
+from bot.workspace import Workspace, open_workspace
 
 
 async def leak_test(settings: Settings, *, sample: int) -> int:
@@ -15,16 +21,29 @@ async def leak_test(settings: Settings, *, sample: int) -> int:
 
     Raises InvalidSettings without a token, ServiceUnavailable when Slack doesn't answer: nothing is proven then.
     """
-    if settings.slack_bot_token is None:
+    if settings.slack_bot_token is None and not settings.is_shared:
         message = "The leak test asks Slack who may read what: set SLACK_BOT_TOKEN."
         raise InvalidSettings("no Slack token", user_message=message)
-    async with open_workspace(settings) as workspace:
+    leaked = False
+    async for workspace in _workspaces(settings):
         services = workspace.services
         test = LeakTest(services.sessions, workspace.directory, services.audiences, services.search)
-        report = await test.run(services.team_id, sample=sample)
-    finding = finding_from(report)
-    show(finding)
-    return 1 if finding.verdict is Verdict.FAIL else 0
+        finding = finding_from(await test.run(services.team_id, sample=sample))
+        show(replace(finding, subject=f"{finding.subject} {services.team_id}") if settings.is_shared else finding)
+        leaked = leaked or finding.verdict is Verdict.FAIL
+    return 1 if leaked else 0
+
+
+async def _workspaces(settings: Settings) -> AsyncIterator[Workspace]:
+    """Yield the workspace there is, or one after the other those that let us in. Raises InvalidSettings for a lost key."""
+    if not settings.is_shared:
+        async with open_workspace(settings) as workspace:
+            yield workspace
+        return
+    async with open_storage(settings) as storage:
+        for installation in await make_installations(settings, storage.sessions).list_all():
+            async with open_installed(settings, storage, installation) as workspace:
+                yield workspace
 
 
 def finding_from(report: LeakReport) -> Finding:

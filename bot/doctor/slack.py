@@ -16,10 +16,14 @@ _SIGNING_SECRET = re.compile(r"[0-9a-f]{32}")
 
 async def check_slack(settings: Settings) -> list[Finding]:
     """Look at the tokens that are set. Raises InvalidSettings for half the settings or a refused bot token."""
-    if settings.slack_bot_token is None and settings.slack_app_token is None and settings.slack_signing_secret is None:
+    tokens = (settings.slack_bot_token, settings.slack_app_token, settings.slack_signing_secret)
+    if not any(tokens) and not settings.is_shared:
         mend = "For a real workspace set SLACK_BOT_TOKEN, and SLACK_APP_TOKEN or SLACK_SIGNING_SECRET (README)."
         return [warn("Slack", "no token is set: `bot demo` works, `bot run` doesn't", mend=mend)]
     settings.require_slack()
+    if settings.is_shared:
+        keys = "tokens in the database are encrypted"
+        return [ok("OAuth", keys), *await _app_token(settings), *_signing_secret(settings)]
     return [*await _bot_token(settings), *await _app_token(settings), *_signing_secret(settings)]
 
 
@@ -32,10 +36,10 @@ async def _bot_token(settings: Settings) -> list[Finding]:
     finally:
         await clients.close()
     name = workspace.name or workspace.team_id
-    return [ok("Slack token", f"{name} ({workspace.team_id}) takes it"), *_scopes(response.headers)]
+    return [ok("Slack token", f"{name} ({workspace.team_id}) takes it"), *scope_findings(response.headers)]
 
 
-def _scopes(headers: dict[str, str]) -> list[Finding]:
+def scope_findings(headers: dict[str, str]) -> list[Finding]:
     """Compare the scopes that Slack names in a header with those the bot needs."""
     named = next((value for name, value in headers.items() if name.lower() == "x-oauth-scopes"), None)
     if named is None:

@@ -33,6 +33,8 @@ _END_S = 1.5
 """What a worker may take to end once its jobs were cut off, and again once its connections were closed."""
 
 _STOP_S = 4.5
+_MANY, _FEW = 8, 2
+"""Connections of a worker, beside those it listens on."""
 
 
 class QueueLostError(Exception):
@@ -40,7 +42,11 @@ class QueueLostError(Exception):
 
 
 class Worker:
-    """Does the work of one workspace, whatever becomes of the database meanwhile."""
+    """Does the work of one workspace, whatever becomes of the database meanwhile.
+
+    A thrifty one makes do with two connections to the database, for a process that has many: it looks for work every
+    `poll_s` and isn't told of it.
+    """
 
     def __init__(
         self,
@@ -54,7 +60,9 @@ class Worker:
         start_interval_s: float = START_INTERVAL_S,
         patience_s: float = PATIENCE_S,
         hourly: Sequence[HourlyErrand] = (),
+        thrifty: bool = False,
     ) -> None:
+        self._thrifty = thrifty
         self._queue_url = queue_url
         self._team_id = team_id
         self._stall_s = stall_s
@@ -97,7 +105,7 @@ class Worker:
 
     async def _serve(self) -> None:
         """Work over one set of connections, until they are lost or we are to stop."""
-        connector = QueueConnector(self._queue_url)
+        connector = QueueConnector(self._queue_url, max_size=_FEW if self._thrifty else _MANY)
         app = App(connector=connector)
         jobs = app.job_manager = HeldJobs(connector, self._worker_ids)
         app.task(name=JOB, pass_context=True, retry=PutBackStrategy())(self._work)
@@ -122,6 +130,7 @@ class Worker:
             name=pool,
             concurrency=POOLS[pool],
             fetch_job_polling_interval=self._poll_s,
+            listen_notify=not self._thrifty,
             abort_job_polling_interval=600,
             delete_jobs="successful",
             install_signal_handlers=False,

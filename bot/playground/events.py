@@ -187,6 +187,14 @@ class Events:
         shown = user_json(user, with_email=False)
         return {"type": kind, "user": shown, "cache_ts": int(time.time()), "event_ts": self._store.ids.ts()}
 
+    def tokens_revoked(self) -> Json:
+        """The app's tokens for this workspace are worthless."""
+        return {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [self._store.bot.id]}}
+
+    def app_uninstalled(self) -> Json:
+        """The app was taken out of the workspace."""
+        return {"type": "app_uninstalled"}
+
     def session_stopped(self, user: User, channel_id: str, thread_ts: str, streams: Sequence[str]) -> Json:
         """Somebody pressed Stop while these messages were being written."""
         return {
@@ -201,18 +209,20 @@ class Events:
     def envelope(self, event: Json, event_id: str) -> Json:
         """Wrap an inner event as the Events API sends it."""
         store = self._store
+        is_enterprise = store.enterprise_id is not None
         authorization = {
-            "enterprise_id": None,
-            "team_id": store.team_id,
+            "enterprise_id": store.enterprise_id,
+            "team_id": None if is_enterprise else store.team_id,
             "user_id": store.bot.id,
             "is_bot": True,
-            "is_enterprise_install": False,
+            "is_enterprise_install": is_enterprise,
         }
         return {
             "token": VERIFICATION_TOKEN,
             "team_id": store.team_id,
             "context_team_id": store.team_id,
-            "context_enterprise_id": None,
+            "context_enterprise_id": store.enterprise_id,
+            **({"enterprise_id": store.enterprise_id} if is_enterprise else {}),
             "api_app_id": store.app_id,
             "event": event,
             "type": "event_callback",

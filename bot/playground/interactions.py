@@ -39,6 +39,10 @@ class Interactions:
         self._responses: dict[str, ResponseUrl] = {}
         self.trigger_life_s = TRIGGER_LIFE_S
 
+    def knows(self, token: str) -> bool:
+        """Tell whether a response URL that ends in this was given out."""
+        return token in self._responses
+
     def command(self, user: User, channel: Channel, command: str, text: str) -> tuple[Json, ResponseUrl]:
         """The payload of a slash command; every value a string, as in the form Slack posts."""
         url, response = self._response_url(user, channel, None)
@@ -53,7 +57,8 @@ class Interactions:
             "command": command,
             "text": text,
             "api_app_id": self._store.app_id,
-            "is_enterprise_install": "false",
+            "is_enterprise_install": str(self._store.enterprise_id is not None).lower(),
+            **({"enterprise_id": self._store.enterprise_id} if self._store.enterprise_id else {}),
             "response_url": url,
             "trigger_id": self.new_trigger(user),
         }, response
@@ -156,8 +161,8 @@ class Interactions:
             "token": VERIFICATION_TOKEN,
             "api_app_id": self._store.app_id,
             "team": {"id": self._store.team_id, "domain": self._store.domain},
-            "enterprise": None,
-            "is_enterprise_install": False,
+            "enterprise": {"id": self._store.enterprise_id} if self._store.enterprise_id else None,
+            "is_enterprise_install": self._store.enterprise_id is not None,
             "user": {"id": user.id, "username": user.handle, "name": user.handle, "team_id": user.team_id},
         }
 

@@ -63,6 +63,7 @@ class LocalSlack(Hands):
         super().__init__(workspace, Interactions(workspace), commands=commands)
         self.tokens = Tokens(f"xoxb-{secrets.token_hex(12)}", f"xapp-{secrets.token_hex(12)}", secrets.token_hex(16))
         self.faults, self.manners = Faults(), Manners()
+        self.subscribed = set(subscriptions)
         self.limiter = PostLimiter(posts_per_second, burst=post_burst)
         self.scopes = set(scopes)
         self._uploads = Uploads(store)
@@ -141,6 +142,18 @@ class LocalSlack(Hands):
         """Undo `disable`."""
         self.web_api.disabled.difference_update(methods)
 
+    def install(self) -> None:
+        """Let the app in, where it isn't from the beginning: from now on it hears what happens."""
+        self.workspace.deliveries.subscriptions = set(self.subscribed)
+
+    def uninstall(self) -> None:
+        """Take the app out: its token is worthless at once, it hears so twice, then nothing more."""
+        deliveries, events = self.workspace.deliveries, self.workspace.events
+        self.tokens.bot = ""
+        deliveries.send(events.tokens_revoked())
+        deliveries.send(events.app_uninstalled())
+        deliveries.subscriptions = set()
+
     async def deliver_over_http(self, url: str) -> HttpTransport:
         """From now on post events, commands and interactions to this URL, signed, instead of Socket Mode."""
         if self._http is not None:
@@ -154,19 +167,23 @@ class LocalSlack(Hands):
             web.route("*", "/api/{method}", self.web_api.serve),
             web.get("/link/", self.sockets.serve),
             web.post("/upload/v1/{ticket}", self._uploads.receive),
-            web.get(r"/files-pri/{team}-{file_id:F\w+}/{name}", self._download),
-            web.get(r"/files-pri/{team}-{file_id:F\w+}/download/{name}", self._download),
-            web.post("/response/{token}", self._serve_response),
+            web.get(r"/files-pri/{team}-{file_id:F\w+}/{name}", self.serve_file),
+            web.get(r"/files-pri/{team}-{file_id:F\w+}/download/{name}", self.serve_file),
+            web.post("/response/{token}", self.serve_response),
             *self._page.routes(),
         ]
 
     def _is_connected(self) -> bool:
         return self._http is not None or self.sockets.connection_count > 0
 
-    async def _download(self, request: web.Request) -> web.Response:
-        return download(request, self.store, bot_token=self.bot_token, may_read="files:read" in self.scopes)
+    async def serve_file(self, request: web.Request) -> web.Response:
+        """Answer a download."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        is_bot = scheme == "Bearer" and self.tokens.is_bot(token)
+        return download(request, self.store, may_read=is_bot and "files:read" in self.scopes)
 
-    async def _serve_response(self, request: web.Request) -> web.Response:
+    async def serve_response(self, request: web.Request) -> web.Response:
+        """Answer what the app posts to a response URL."""
         try:
             body = json.loads(await request.text())
             self.interactions.respond_to(request.match_info["token"], body)

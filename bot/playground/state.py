@@ -140,7 +140,8 @@ class Ids:
 class Store:
     """Everything there is, and how to find it. Look-ups by name are for people; by id, for the wire.
 
-    `base_url` is where this Slack is served, without a slash at its end; "" before it is.
+    `base_url` is where this Slack is served, without a slash at its end; "" before it is. `enterprise_id` names the
+    organisation that the workspace belongs to, if one: the app is let into all of it then.
     """
 
     def __init__(
@@ -150,6 +151,7 @@ class Store:
         self.team_id = team_id
         self.team_name = team_name
         self.domain = "playground"
+        self.enterprise_id: str | None = None
         self.base_url = ""
         self.app_id = "A0RECOLLECT"
         self.bot_id = "B0RECOLLECT"

@@ -32,13 +32,32 @@ class RecordedCall:
     at: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tokens:
-    """The secrets an app needs to be this workspace's."""
+    """The secrets an app needs to be this workspace's; `grants` are more bot tokens, and when each ends, if ever."""
 
     bot: str
     app: str
     signing_secret: str
+    grants: dict[str, float | None] = field(default_factory=dict)
+
+    def kind(self, token: str) -> str:
+        """Return whose token this is, "bot" or "app". Raises `invalid_auth`, `token_expired`."""
+        if token in (self.bot, self.app):
+            return "bot" if token == self.bot else "app"
+        if token not in self.grants:
+            raise ApiRefusal("invalid_auth")
+        ends_at = self.grants[token]
+        if ends_at is not None and ends_at < time.monotonic():
+            raise ApiRefusal("token_expired")
+        return "bot"
+
+    def is_bot(self, token: str) -> bool:
+        """Tell whether this is the bot's."""
+        try:
+            return bool(token) and self.kind(token) == "bot"
+        except ApiRefusal:
+            return False
 
 
 class WebApi:
@@ -51,7 +70,7 @@ class WebApi:
         self, backstage: Backstage, tokens: Tokens, faults: Faults, manners: Manners, *, calls_kept: int | None = None
     ) -> None:
         self._backstage = backstage
-        self._tokens = tokens
+        self.tokens = tokens
         self._faults = faults
         self._manners = manners
         self.disabled: set[str] = set()
@@ -120,9 +139,7 @@ class WebApi:
             return
         if not token:
             raise ApiRefusal("not_authed")
-        if token not in (self._tokens.bot, self._tokens.app):
-            raise ApiRefusal("invalid_auth")
-        if token != getattr(self._tokens, method.token):
+        if self.tokens.kind(token) != method.token:
             raise ApiRefusal("not_allowed_token_type")
 
     def _record(self, name: str, args: Json, error: str | None) -> None:

@@ -117,6 +117,15 @@ class Clients:
         self.reading = HeedingClient(token, closed=closed, patience_s=PATIENCE_S, retry_handlers=again, **shared)
         self.nameless = AsyncWebClient(base_url=base_url, session=self.session, retry_handlers=[])
 
+    @property
+    def token(self) -> str:
+        """The token that both use now."""
+        return self.posting.token or ""
+
+    def use(self, token: str) -> None:
+        """Let both use this token from the next call on."""
+        self.posting.token = self.reading.token = token
+
     async def close(self) -> None:
         """Close the session."""
         await self.session.close()

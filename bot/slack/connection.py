@@ -12,16 +12,15 @@ from http import HTTPStatus
 
 import aiohttp
 import structlog
-from slack_bolt.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.ending import end_tasks
 from bot.errors import InvalidSettings, ServiceUnavailable
 from bot.slack.client import ask
-from bot.slack.dispatch import dispatch, is_request
+from bot.slack.dispatch import Listeners, dispatch, is_request
 from bot.slack.envelopes import Envelope
-from bot.slack.hearing import HEARING_INTERVAL_S, Hearing
+from bot.slack.hearing import HEARING_INTERVAL_S, Ears
 from bot.slack.payloads import Body
 from bot.slack.socket import Socket
 
@@ -45,11 +44,11 @@ class SlackConnection:
 
     def __init__(
         self,
-        bolt: AsyncApp,
+        bolt: Listeners,
         client: AsyncWebClient,
         token: str,
         *,
-        hearing: Hearing,
+        hearing: Ears,
         handled_limit: int = HANDLED_LIMIT,
     ) -> None:
         self._bolt = bolt

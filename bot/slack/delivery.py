@@ -178,7 +178,7 @@ class ThreadReply:
         question, capabilities = self._question, self._delivery.capabilities
         if not capabilities.has(_START):
             return False
-        recipient = {"recipient_team_id": question.team_id, "recipient_user_id": question.user_id}
+        recipient = {"recipient_team_id": question.asked_in or question.team_id, "recipient_user_id": question.user_id}
         try:
             self._streaming = await self._message.post(_START, {**recipient, "markdown_text": text}, state="streaming")
         except Unsupported as error:

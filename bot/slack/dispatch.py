@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Protocol
 
 import structlog
-from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.async_app import AsyncBoltRequest
 from slack_bolt.error import BoltError
 from slack_bolt.response import BoltResponse
 
@@ -19,8 +20,16 @@ _NONSENSE = (AttributeError, BoltError, IndexError, KeyError, RecursionError, Ty
 """What Bolt raises while it reads a request that has the wrong things in the right places."""
 
 
+class Listeners(Protocol):
+    """What a request is handed to: the one workspace's Bolt, or a switchboard before the Bolts of several."""
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        """Return the answer."""
+        ...
+
+
 async def dispatch(
-    bolt: AsyncApp, body: str | Body, *, raw: bytes, headers: Mapping[str, str], query: str = ""
+    bolt: Listeners, body: str | Body, *, raw: bytes, headers: Mapping[str, str], query: str = ""
 ) -> BoltResponse:
     """Return the listener's answer: 200 when it took the request, 503 when it couldn't be stored.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import aiohttp
@@ -26,9 +27,12 @@ class Downloaded(NamedTuple):
 
 
 class Downloads:
-    """Fetches bytes from Slack's file hosts, or from the server at `api_url` where that isn't slack.com."""
+    """Fetches bytes from Slack's file hosts, or from the server at `api_url` where that isn't slack.com.
 
-    def __init__(self, session: aiohttp.ClientSession, token: str, *, api_url: str) -> None:
+    `token` says which one is good now.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, token: Callable[[], str], *, api_url: str) -> None:
         self._session = session
         self._token = token
         api = URL(api_url)
@@ -40,7 +44,7 @@ class Downloads:
         Raises UnreadableFile for a host not trusted, a file that is gone or too large, and a way to Slack's login;
         ServiceUnavailable when the host doesn't answer, or stops half-way.
         """
-        url, headers = _url(address), {**_PLAIN, "Authorization": f"Bearer {self._token}"}
+        url, headers = _url(address), {**_PLAIN, "Authorization": f"Bearer {self._token()}"}
         try:
             for _ in range(MAX_HOPS):
                 self._require_trust(url)

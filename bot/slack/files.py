@@ -26,9 +26,9 @@ _HTML = re.compile(
 class SlackFiles:
     """Describes and downloads files."""
 
-    def __init__(self, clients: Clients, token: str, *, api_url: str) -> None:
+    def __init__(self, clients: Clients, *, api_url: str) -> None:
         self._clients = clients
-        self._downloads = Downloads(clients.session, token, api_url=api_url)
+        self._downloads = Downloads(clients.session, lambda: clients.token, api_url=api_url)
 
     async def describe(
         self, team_id: str, file_id: str, *, channel_id: str, message_ts: str, thread_ts: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
@@ -29,6 +30,18 @@ _MARGIN = timedelta(seconds=60)
 """By how much two clocks may differ, Slack's and the database's, and how long an event is under way."""
 
 _TIMEOUT_S = 5.0
+
+
+class Ears(Protocol):
+    """Whoever wants to know that Slack is surely heard: one workspace, or several over the same connection."""
+
+    async def heard(self) -> None:
+        """Note that Slack reaches us now."""
+        ...
+
+    async def close(self) -> None:
+        """Let the last note be written."""
+        ...
 
 
 class Hearing:

@@ -15,9 +15,8 @@ from urllib.parse import parse_qs
 import structlog
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response
-from slack_bolt.async_app import AsyncApp
 
-from bot.slack.dispatch import dispatch, is_request
+from bot.slack.dispatch import Listeners, dispatch, is_request
 
 log = structlog.get_logger()
 
@@ -32,7 +31,7 @@ _TIMESTAMP_DIGITS = 12
 
 def mount_slack(
     app: web.Application,
-    bolt: AsyncApp,
+    bolt: Listeners,
     *,
     signing_secret: str,
     on_heard: Callable[[], None],

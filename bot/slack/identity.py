@@ -8,9 +8,9 @@ from slack_bolt.authorization import AuthorizeResult
 
 
 def authorize_as(
-    *, team_id: str, url: str, bot_user_id: str, bot_id: str, token: str
+    *, team_id: str, url: str, bot_user_id: str, bot_id: str, token: Callable[[], str]
 ) -> Callable[..., Awaitable[AuthorizeResult]]:
-    """Return what tells Bolt who we are, once and for all.
+    """Return what tells Bolt who we are, and which `token` is good now.
 
     Left to itself Bolt asks Slack at the first event, and takes that event for done when Slack doesn't answer.
     """
@@ -22,7 +22,7 @@ def authorize_as(
             url=url,
             bot_user_id=bot_user_id,
             bot_id=bot_id,
-            bot_token=token,
+            bot_token=token(),
             user_id=user_id,
         )
 

@@ -16,11 +16,22 @@ from bot.values import Question
 
 
 class SlackIntake:
-    """Makes questions of what Slack sent."""
+    """Makes questions of what Slack sent to the workspace `team_id`.
+
+    Slack may name another one beside it: a workspace of the organisation that `team_id` is, or where the asker is at
+    home.
+    """
 
     def __init__(
-        self, delivery: Delivery, directory: SlackDirectory, answers: AnswerService, *, bot_user_id: str
+        self,
+        delivery: Delivery,
+        directory: SlackDirectory,
+        answers: AnswerService,
+        *,
+        team_id: str,
+        bot_user_id: str,
     ) -> None:
+        self._team_id = team_id
         self._delivery = delivery
         self._directory = directory
         self._answers = answers
@@ -40,12 +51,13 @@ class SlackIntake:
         if message is None:
             raise InvalidRequest("a stored body that asks nothing")
         question = Question(
-            team_id=request["team_id"],
+            team_id=self._team_id,
             channel_id=message.channel_id,
             user_id=message.user_id,
             ts=message.ts,
             thread_ts=message.thread_ts,
-            text=await self._plain(request["team_id"], message.text),
+            text=await self._plain(message.text),
+            asked_in=request["team_id"],
         )
         return Asked(question, self._delivery.reply_to(question, claim), private=False)
 
@@ -54,15 +66,15 @@ class SlackIntake:
         click = click_from(request)
         if click is None:
             raise InvalidRequest("a stored click that asks nothing")
-        text = await self._answers.asked_before(click.team_id, channel_id=click.channel_id, ts=click.question_ts)
-        asked = {**request, "team_id": click.team_id, "user_id": click.user_id}
+        text = await self._answers.asked_before(self._team_id, channel_id=click.channel_id, ts=click.question_ts)
+        asked = {**request, "user_id": click.user_id}
         return self._alone(asked, claim, text or "", thread_ts=click.thread_ts)  # gone by now: a greeting
 
     def _alone(self, request: Body, claim: Claim, text: str, *, thread_ts: str | None = None) -> Asked:
         """A command's or click's question lives in a conversation of its own, which only its asker sees."""
         ts = f"command:{request['trigger_id']}"
         question = Question(
-            team_id=request["team_id"],
+            team_id=self._team_id,
             channel_id=f"private:{request['user_id']}",
             user_id=request["user_id"],
             ts=ts,
@@ -73,9 +85,9 @@ class SlackIntake:
         reply = self._delivery.reply_privately(question, claim, response_url=url, thread_ts=thread_ts)
         return Asked(question, reply, private=True)
 
-    async def _plain(self, team_id: str, markup: str) -> str:
+    async def _plain(self, markup: str) -> str:
         spoken = without_mention(markup, self._bot_user_id)
-        return plain_from(spoken, await self._directory.names(team_id, spoken))
+        return plain_from(spoken, await self._directory.names(self._team_id, spoken))
 
 
 def request_from(body: bytes) -> Body:

@@ -172,7 +172,8 @@ def changed_person(event: Mapping[str, Any], *, team_id: str) -> Person | None:
 def person_from(user: dict[str, Any], *, team_id: str) -> Person:
     """Return a person from Slack's user object; whoever isn't surely a full member counts as less."""
     profile = user["profile"] if isinstance(user.get("profile"), dict) else {}
-    if user.get("is_stranger") or user.get("team_id", team_id) != team_id:
+    at_home = (user.get("team_id", team_id), _field(user, "enterprise_user", "enterprise_id"))
+    if user.get("is_stranger") or team_id not in at_home:
         kind = UserKind.EXTERNAL
     elif user.get("is_restricted") or user.get("is_ultra_restricted"):
         kind = UserKind.GUEST

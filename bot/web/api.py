@@ -6,6 +6,8 @@ in. What an answer to them holds, nobody else sees.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from aiohttp import web
@@ -24,22 +26,28 @@ from bot.web.shapes import account_json, answer_json, document_json, passage_jso
 from bot.web.uploads import upload_from
 
 
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What answers for one workspace."""
+
+    documents: DocumentService
+    search: SearchService
+    answers: AnswerService
+    audiences: AudienceService
+
+
+FindDesk = Callable[[str], Desk]
+"""Returns the workspace's. Raises NotFound for one that isn't open here."""
+
+
 def mount_api(
-    app: web.Application,
-    users: UserService,
-    documents: DocumentService,
-    search: SearchService,
-    answers: AnswerService,
-    audiences: AudienceService,
-    limits: LimitService,
-    *,
-    max_file_bytes: int,
+    app: web.Application, users: UserService, limits: LimitService, find: FindDesk, *, max_file_bytes: int
 ) -> None:
-    """Serve the API under `/v1`."""
-    door = Doorkeeper(users, audiences, limits)
+    """Serve the API under `/v1`; a key's workspace is where its requests are answered."""
+    door = Doorkeeper(users, lambda team_id: find(team_id).audiences, limits)
     people = UserEndpoints(users)
-    files = DocumentEndpoints(documents, audiences, max_file_bytes=max_file_bytes)
-    questions = QuestionEndpoints(search, answers, audiences)
+    files = DocumentEndpoints(find, max_file_bytes=max_file_bytes)
+    questions = QuestionEndpoints(find)
     app.router.add_post("/v1/users", door.open_to(Scope.ADMIN, people.create))
     app.router.add_get("/v1/users/me", door.open_to(Scope.READ, people.get_me))
     app.router.add_get("/v1/users/{id}", door.open_to(Scope.READ, people.get))
@@ -85,46 +93,47 @@ class UserEndpoints:
 class DocumentEndpoints:
     """Documents."""
 
-    def __init__(self, documents: DocumentService, audiences: AudienceService, *, max_file_bytes: int) -> None:
-        self._documents = documents
-        self._audiences = audiences
+    def __init__(self, find: FindDesk, *, max_file_bytes: int) -> None:
+        self._find = find
         self._max_file_bytes = max_file_bytes
 
     async def create(self, request: web.Request, caller: Caller) -> web.Response:
         """201 with the document, `ready` or in `error` with the reason: it is read before this answers."""
         upload = await upload_from(request, max_bytes=self._max_file_bytes)
-        audience = await _audience(self._audiences, caller)
+        desk = self._find(caller.account.team_id)
+        audience = await _audience(desk, caller)
         if upload.channel_id is not None and upload.channel_id not in audience.channel_ids:
             message = f"I don't know a channel {upload.channel_id} that you may use."
             raise NotFound("channel", user_message=message)
         team_id, user_id = caller.account.team_id, caller.account.id
-        outcome = await self._documents.ingest_upload(
+        outcome = await desk.documents.ingest_upload(
             team_id, user_id, upload.filename, upload.data, channel_id=upload.channel_id, by=caller.actor
         )
-        view = await self._documents.get(audience, outcome.document_id)
+        view = await desk.documents.get(audience, outcome.document_id)
         location = {"Location": f"/v1/documents/{view.id}"}
         return web.json_response(document_json(view), status=HTTPStatus.CREATED, headers=location)
 
     async def list(self, request: web.Request, caller: Caller) -> web.Response:
         """One page, newest first; `after` of the answer asks for the next."""
-        query = query_of(request, ListRequest)
-        audience = await _audience(self._audiences, caller)
-        page = await self._documents.list_page(audience, status=query.status, after=query.after, limit=query.limit)
+        query, desk = query_of(request, ListRequest), self._find(caller.account.team_id)
+        audience = await _audience(desk, caller)
+        page = await desk.documents.list_page(audience, status=query.status, after=query.after, limit=query.limit)
         documents = [document_json(view) for view in page.documents]
         return web.json_response({"documents": documents, "after": None if page.after is None else str(page.after)})
 
     async def get(self, request: web.Request, caller: Caller) -> web.Response:
         """One document."""
-        document_id = id_of(request, "document")
-        audience = await _audience(self._audiences, caller)
-        view = await self._documents.get(audience, document_id)
+        document_id, desk = id_of(request, "document"), self._find(caller.account.team_id)
+        audience = await _audience(desk, caller)
+        view = await desk.documents.get(audience, document_id)
         return web.json_response(document_json(view))
 
     async def delete(self, request: web.Request, caller: Caller) -> web.Response:
         """204: deleted everywhere, by its uploader or an administrator."""
         document_id, account = id_of(request, "document"), caller.account
-        audience = await _audience(self._audiences, caller)
-        await self._documents.delete(
+        desk = self._find(account.team_id)
+        audience = await _audience(desk, caller)
+        await desk.documents.delete(
             audience, document_id, user_id=account.id, is_admin=account.is_admin, by=caller.actor
         )
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -133,17 +142,15 @@ class DocumentEndpoints:
 class QuestionEndpoints:
     """Searching and asking."""
 
-    def __init__(self, search: SearchService, answers: AnswerService, audiences: AudienceService) -> None:
-        self._search = search
-        self._answers = answers
-        self._audiences = audiences
+    def __init__(self, find: FindDesk) -> None:
+        self._find = find
 
     async def search(self, request: web.Request, caller: Caller) -> web.Response:
         """The passages found, best first."""
-        wanted = await body_of(request, SearchRequest)
-        result = await self._search.search(
+        wanted, desk = await body_of(request, SearchRequest), self._find(caller.account.team_id)
+        result = await desk.search.search(
             wanted.query,
-            audience=await _audience(self._audiences, caller),
+            audience=await _audience(desk, caller),
             limit=wanted.limit,
             document_ids=wanted.document_ids,
         )
@@ -151,12 +158,12 @@ class QuestionEndpoints:
 
     async def ask(self, request: web.Request, caller: Caller) -> web.Response:
         """The answer, with the words it relies on; `found` is false when there are none."""
-        wanted = await body_of(request, AskRequest)
-        audience = await _audience(self._audiences, caller)
+        wanted, desk = await body_of(request, AskRequest), self._find(caller.account.team_id)
+        audience = await _audience(desk, caller)
         return web.json_response(
-            answer_json(await self._answers.ask(audience, wanted.question, user_id=caller.account.id))
+            answer_json(await desk.answers.ask(audience, wanted.question, user_id=caller.account.id))
         )
 
 
-async def _audience(audiences: AudienceService, caller: Caller) -> Audience:
-    return await audiences.of_user(caller.account.team_id, caller.account.id)
+async def _audience(desk: Desk, caller: Caller) -> Audience:
+    return await desk.audiences.of_user(caller.account.team_id, caller.account.id)

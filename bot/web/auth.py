@@ -22,7 +22,7 @@ class Doorkeeper:
     The key of somebody in Slack is valid as long as they are: it fails with Forbidden for who was deactivated there.
     """
 
-    def __init__(self, users: UserService, audiences: AudienceService, limits: LimitService) -> None:
+    def __init__(self, users: UserService, audiences: Callable[[str], AudienceService], limits: LimitService) -> None:
         self._users = users
         self._audiences = audiences
         self._limits = limits
@@ -42,7 +42,7 @@ class Doorkeeper:
             await self._limits.admit(team_id, account.slack_user_id or user_id, kind)
             await self._require(caller, scope, request)
             if account.slack_user_id is not None:
-                await self._audiences.asker(team_id, account.slack_user_id)
+                await self._audiences(team_id).asker(team_id, account.slack_user_id)
             with structlog.contextvars.bound_contextvars(team_id=team_id, user_id=user_id):
                 return await endpoint(request, caller)
 

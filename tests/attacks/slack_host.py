@@ -56,7 +56,7 @@ async def slack_host(canary: str) -> AsyncIterator[tuple[SlackHost, SlackFiles]]
     host.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
     clients = Clients(TOKEN, base_url=f"{host.address}/api/")
     try:
-        yield host, SlackFiles(clients, TOKEN, api_url=f"{host.address}/api/")
+        yield host, SlackFiles(clients, api_url=f"{host.address}/api/")
     finally:
         await clients.close()
         await runner.cleanup()

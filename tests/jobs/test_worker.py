@@ -54,6 +54,26 @@ async def test_work_is_done_and_its_row_says_so(sessions: Sessions, database: Da
     assert await rows(sessions, "SELECT * FROM procrastinate_jobs") == [], "what succeeded leaves nothing behind"
 
 
+async def test_a_thrifty_worker_makes_do_with_two_connections(sessions: Sessions, database: Database) -> None:
+    diary, keys = Diary(), [str(number) for number in range(20)]
+    await enqueue(sessions, *keys)
+    connections = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'recollect-queue'"
+    thrifty = Worker(
+        sessions, {"answer": diary.task()}, queue_url=database.bot_url, team_id=TEAM, poll_s=0.05, thrifty=True
+    )
+    working = asyncio.create_task(thrifty.run())
+
+    most = 0
+    async with asyncio.timeout(10):
+        while len(diary.ended) < len(keys):
+            most = max(most, (await rows(sessions, f"{connections} AND datname = current_database()"))[0]["n"])
+
+    await thrifty.stop(1)
+    await asyncio.wait({working})
+    assert most == 2
+    assert sorted(diary.ended) == sorted(keys)
+
+
 async def test_new_work_is_begun_at_once(sessions: Sessions, database: Database) -> None:
     diary = Diary()
     worker = Worker(sessions, {"answer": diary.task()}, queue_url=database.bot_url, team_id=TEAM, poll_s=60)

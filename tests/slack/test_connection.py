@@ -42,7 +42,11 @@ class Listener:
         self.bolt = AsyncApp(
             client=AsyncWebClient(slack.bot_token, base_url=slack.api_url),
             authorize=authorize_as(
-                team_id=store.team_id, url=slack.url, bot_user_id=store.bot.id, bot_id=store.bot_id, token="xoxb-x"
+                team_id=store.team_id,
+                url=slack.url,
+                bot_user_id=store.bot.id,
+                bot_id=store.bot_id,
+                token=lambda: "xoxb-x",
             ),
             process_before_response=True,
         )

@@ -46,7 +46,7 @@ def shared(url: str | None, *, name: str = "a.pdf", mimetype: str = "application
 async def files(api_url: str) -> AsyncIterator[SlackFiles]:
     clients = Clients(TOKEN, base_url=api_url)
     try:
-        yield SlackFiles(clients, TOKEN, api_url=api_url)
+        yield SlackFiles(clients, api_url=api_url)
     finally:
         await clients.close()
 

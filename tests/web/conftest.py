@@ -17,7 +17,7 @@ from bot.errors import NotFound, ServiceUnavailable
 from bot.offline import NoSlack
 from bot.services.users import Account, scopes_for
 from bot.values import Channel, Person
-from bot.web.api import mount_api
+from bot.web.api import Desk, mount_api
 from bot.web.server import WebServer, make_web_app
 from bot.wiring import Outside, Services, open_services
 from tests.conftest import TEAM
@@ -98,16 +98,8 @@ async def serving(sessions: Sessions, **changes: Any) -> AsyncIterator[Api]:
     outside = Outside(TEAM, slack, nobody, nobody, lambda _: None)
     async with open_services(settings, Storage(sessions, "", ""), outside) as services:
         app = make_web_app()
-        mount_api(
-            app,
-            services.users,
-            services.documents,
-            services.search,
-            services.answers,
-            services.audiences,
-            services.limits,
-            max_file_bytes=MAX_FILE_BYTES,
-        )
+        desk = Desk(services.documents, services.search, services.answers, services.audiences)
+        mount_api(app, services.users, services.limits, lambda _: desk, max_file_bytes=MAX_FILE_BYTES)
         async with WebServer(app, host="127.0.0.1", port=0) as server, aiohttp.ClientSession() as http:
             yield Api(server.url, http, services, slack)
 

@@ -25,7 +25,8 @@ def auth_test(call: Call) -> Json:
         "team_id": store.team_id,
         "user_id": store.bot.id,
         "bot_id": store.bot_id,
-        "is_enterprise_install": False,
+        "is_enterprise_install": store.enterprise_id is not None,
+        **({"enterprise_id": store.enterprise_id} if store.enterprise_id else {}),
     }
 
 
@@ -78,7 +79,11 @@ def team_info(call: Call) -> Json:
 
 
 def _shown(call: Call, user: User) -> Json:
-    return user_json(user, with_email="users:read.email" in call.backstage.scopes)
+    shown = user_json(user, with_email="users:read.email" in call.backstage.scopes)
+    enterprise_id = call.store.enterprise_id
+    if enterprise_id is not None and user.team_id == call.store.team_id:
+        shown["enterprise_user"] = {"id": user.id, "enterprise_id": enterprise_id, "teams": [user.team_id]}
+    return shown
 
 
 METHODS: Methods = {

@@ -1,0 +1,197 @@
+"""Workspaces that come and go: how one is let in by OAuth, and how its tokens are kept, changed and read.
+
+A token is sealed before it is stored, for its workspace, its app and its kind: what is copied to another row, or from
+one column into the other, can't be opened there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from bot.db.engine import Sessions
+from bot.errors import InvalidRequest, ServiceUnavailable, TooManyRequests
+from bot.repositories.audit import AuditRepository
+from bot.repositories.installations import (
+    InstallationRepository,
+    SealedTokens,
+    SignInRepository,
+    StoredInstallation,
+)
+from bot.values import INSTALLATIONS, AuditEntry, Deed, Grant, Installation, Token
+from bot.vault import CannotOpen, Vault
+
+log = structlog.get_logger()
+
+SIGN_IN_S = 600
+"""How long somebody may take to say yes to Slack."""
+
+SIGN_INS_LIMIT = 1_000
+"""Sign-ins under way at once: anybody may begin one."""
+
+REFRESH_BEFORE_S = 2 * 60 * 60.0
+"""How long before its end a token is exchanged; Slack's last for twelve hours (docs.slack.dev, token rotation)."""
+
+LEASE_S = 60.0
+"""How long nobody else exchanges it meanwhile: far longer than a call to Slack may take."""
+
+
+class TokenExchange(Protocol):
+    """Slack's side of token rotation."""
+
+    async def exchange(self, refresh_token: str) -> Token:
+        """Return the token that comes after. Raises InvalidRequest when Slack refuses, ServiceUnavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """How many workspaces' tokens there are, and how many of them had been sealed with another key than the first."""
+
+    total: int
+    changed: int
+
+
+class InstallationService:
+    """Lets workspaces in, and keeps their tokens."""
+
+    def __init__(self, sessions: Sessions, vault: Vault) -> None:
+        self._sessions = sessions
+        self._vault = vault
+
+    async def begin(self, state: str, browser: str) -> None:
+        """Note that this browser begins to sign in. Raises TooManyRequests."""
+        async with self._sessions.tenant(INSTALLATIONS) as session:
+            begun = await SignInRepository(session).record(
+                _sign_in(state, browser), lasts_s=SIGN_IN_S, limit=SIGN_INS_LIMIT
+            )
+        if not begun:
+            raise TooManyRequests("sign-ins", retry_after_s=SIGN_IN_S)
+
+    async def redeem(self, state: str, browser: str) -> bool:
+        """Tell whether this browser began to sign in with this state, not long ago; true once."""
+        async with self._sessions.tenant(INSTALLATIONS) as session:
+            return await SignInRepository(session).delete(_sign_in(state, browser))
+
+    async def install(self, grant: Grant) -> None:
+        """Keep what a workspace granted; whatever it granted before is void."""
+        entry = AuditEntry(
+            f"slack:{grant.installer_id}", Deed.WORKSPACE_INSTALLED, f"workspace:{grant.team_id}", {"app": grant.app_id}
+        )
+        async with self._sessions.tenant(grant.team_id) as session:
+            await InstallationRepository(session).replace(grant, self._seal(grant.team_id, grant.app_id, grant.token))
+            await AuditRepository(session).record(grant.team_id, entry)
+        log.info("workspace.installed", team_id=grant.team_id, enterprise=grant.is_enterprise)
+
+    async def list_all(self) -> list[Installation]:
+        """Return every workspace that let us in, by team; one whose tokens can't be opened says so in `problem`."""
+        return [self._opened(row) for row in await self._rows()]
+
+    async def rotate_keys(self) -> Resealed:
+        """Seal every token anew with the first key.
+
+        Raises CannotOpen, naming the workspace, for one whose key is missing; those before it are done then.
+        """
+        rows = await self._rows()
+        changed = 0
+        for row in rows:
+            changed += await self._reseal(row)
+        return Resealed(len(rows), changed)
+
+    async def refresh_due(self, exchange: TokenExchange, *, before_s: float = REFRESH_BEFORE_S) -> list[str]:
+        """Exchange the tokens that end within `before_s`, and return whose were; each is exchanged by one process.
+
+        No row is locked meanwhile, since nothing waits for a network while it holds a lock: the row says until when
+        somebody is at it. A workspace for which it fails is tried again when that is over.
+        """
+        due = [row for row in await self._rows(due_s=before_s) if row.is_due and row.refresh_token is not None]
+        return [row.team_id for row in due if await self._refresh_or_log(row, exchange)]
+
+    async def _refresh_or_log(self, row: StoredInstallation, exchange: TokenExchange) -> bool:
+        try:
+            refreshed = await self._refresh(row, exchange)
+        except (InvalidRequest, ServiceUnavailable) as error:
+            log.warning("token.unrefreshed", team_id=row.team_id, error=type(error).__name__, reason=str(error))
+            return False
+        if refreshed:
+            log.info("token.refreshed", team_id=row.team_id)
+        return refreshed
+
+    async def _refresh(self, row: StoredInstallation, exchange: TokenExchange) -> bool:
+        team_id, changes = row.team_id, row.changes
+        installation = self._opened(row)
+        if installation.refresh_token is None:
+            return False  # it can't be opened, which is said elsewhere
+        async with self._sessions.tenant(team_id) as session:
+            if not await InstallationRepository(session).claim_refresh(team_id, changes=changes, lease_s=LEASE_S):
+                return False
+        token = await exchange.exchange(installation.refresh_token)
+        sealed = self._seal(team_id, row.app_id, token)
+        async with self._sessions.tenant(team_id) as session:
+            return await InstallationRepository(session).record_tokens(
+                team_id, sealed, changes=changes, lasts_s=token.lasts_s
+            )
+
+    async def _rows(self, *, due_s: float = 0) -> list[StoredInstallation]:
+        async with self._sessions.tenant(INSTALLATIONS) as session:
+            return await InstallationRepository(session).list_all(due_s=due_s)
+
+    async def _reseal(self, row: StoredInstallation) -> bool:
+        """Seal one workspace's tokens anew, those it has by then; False when the first key has sealed them already."""
+        seen: StoredInstallation | None = row
+        while seen is not None and not self._is_current(seen):
+            installation = self._opened(seen)
+            if installation.access_token is None:
+                message = f"{installation.title}: {installation.problem}"
+                raise CannotOpen("a token that can't be opened", user_message=message)
+            token = Token(installation.access_token, installation.refresh_token)
+            sealed = self._seal(seen.team_id, seen.app_id, token)
+            async with self._sessions.tenant(seen.team_id) as session:
+                repository = InstallationRepository(session)
+                if await repository.replace_sealed(seen.team_id, sealed, changes=seen.changes):
+                    return True
+                seen = await repository.get(seen.team_id)
+        return False
+
+    def _is_current(self, row: StoredInstallation) -> bool:
+        return all(self._vault.is_current(sealed) for sealed in (row.bot_token, row.refresh_token) if sealed)
+
+    def _seal(self, team_id: str, app_id: str, token: Token) -> SealedTokens:
+        refresh = token.refresh_token
+        return SealedTokens(
+            self._vault.seal(token.access_token, team_id, app_id, "access"),
+            None if refresh is None else self._vault.seal(refresh, team_id, app_id, "refresh"),
+        )
+
+    def _opened(self, row: StoredInstallation) -> Installation:
+        access, refresh, problem = None, None, None
+        try:
+            access = self._vault.open(row.bot_token, row.team_id, row.app_id, "access")
+            if row.refresh_token is not None:
+                refresh = self._vault.open(row.refresh_token, row.team_id, row.app_id, "refresh")
+        except CannotOpen as error:
+            access, problem = None, error.user_message
+        return Installation(
+            row.team_id,
+            row.app_id,
+            row.name,
+            row.url,
+            row.bot_user_id,
+            row.bot_id,
+            row.scopes,
+            row.is_enterprise,
+            row.installed_at,
+            row.token_expires_at,
+            row.changes,
+            access,
+            refresh,
+            problem,
+        )
+
+
+def _sign_in(state: str, browser: str) -> str:
+    """Return what is stored of a sign-in: who reads the table can finish none."""
+    return hashlib.sha256(f"{state}.{browser}".encode()).hexdigest()

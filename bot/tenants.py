@@ -1,0 +1,261 @@
+"""The workspaces that let us in, each of them open as long as its installation stands.
+
+Nobody tells a process what another one stored, so each looks at the list every few seconds: opens what is new, closes
+what is gone, and lets running clients have tokens that changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+
+from bot.config import Settings
+from bot.db.storage import Storage
+from bot.errors import InvalidSettings, NotFound, RecollectError, ServiceUnavailable
+from bot.llm.local import LocalEmbedder
+from bot.services.installations import InstallationService, TokenExchange
+from bot.slack.switchboard import Line
+from bot.tenant import Tenant, open_tenant
+from bot.values import Installation
+from bot.vital import queue_problem
+from bot.web.api import Desk
+
+log = structlog.get_logger()
+
+LOOK_S = 3.0
+REFRESH_S = 30.0
+_FRESH_S = 1.0
+"""How often the list is read at most for the sake of workspaces that aren't on it."""
+
+
+class Tenants:
+    """Opens and closes workspaces, and finds them.
+
+    `works`: their work is done here. `hears`: Slack comes here, over HTTP or one connection for all. What they share
+    is the database's pool and the model on this machine.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        installations: InstallationService,
+        exchange: TokenExchange,
+        *,
+        works: bool,
+        hears: bool,
+        look_s: float = LOOK_S,
+    ) -> None:
+        self._settings = settings
+        self._storage = storage
+        self._installations = installations
+        self._exchange = exchange
+        self._works = works
+        self._hears = hears
+        self._look_s = look_s
+        self._local = LocalEmbedder()
+        self._open: dict[str, Tenant] = {}
+        self._listed: dict[str, Installation] = {}
+        self._failing: dict[str, str] = {}
+        self._told: set[str] = set()
+        self._looked_at = -_FRESH_S
+        self._looking = asyncio.Lock()
+        self._stopping = False
+        self._awake = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Open every workspace there is. Raises InvalidSettings when a token can't be read, and names the key."""
+        listed = await self._installations.list_all()
+        if lines := [f"{one.title}: {one.problem}" for one in listed if one.access_token is None]:
+            raise InvalidSettings("tokens that can't be opened", user_message="\n".join(lines))
+        if not self._settings.embedding_is_openai:
+            await self._local.warm_up()
+        await self.look()
+        await self._tell()
+
+    async def run(self) -> None:
+        """Keep up with the list until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._look_s):
+                    await self._awake.wait()
+            except TimeoutError:
+                pass
+            self._awake.clear()
+            try:
+                await self.look()
+                await self._tell()
+            except ServiceUnavailable as error:
+                log.warning("installations.unread", reason=str(error))
+            except Exception:  # the edge: whatever is wrong, it must be looked at again
+                log.exception("installations.failed")
+
+    async def keep_tokens(self) -> None:
+        """Exchange tokens before they end, until cancelled."""
+        while True:
+            try:
+                if await self._installations.refresh_due(self._exchange):
+                    self.wake()
+            except ServiceUnavailable as error:
+                log.warning("tokens.unread", reason=str(error))
+            except Exception:  # the edge, as above
+                log.exception("tokens.failed")
+            await asyncio.sleep(REFRESH_S)
+
+    def wake(self) -> None:
+        """Look at the list soon: something was installed here."""
+        self._awake.set()
+
+    async def look(self) -> None:
+        """Read the list, and do what it says. Raises DatabaseUnavailable."""
+        async with self._looking:
+            await self._look()
+
+    async def find(self, team_id: str) -> Line | None:
+        """Return the way into a workspace; None for one that didn't let us in, by a list read after the question.
+
+        Raises ServiceUnavailable for one that can't be opened now.
+        """
+        asked_at = time.monotonic()
+        if team_id not in self._open:
+            async with self._looking:
+                if self._looked_at < asked_at:
+                    await asyncio.sleep(max(0.0, self._looked_at + _FRESH_S - asked_at))
+                    await self._look()
+        tenant = self._open.get(team_id)
+        if tenant is None and (team_id in self._listed or self._stopping):
+            raise ServiceUnavailable(f"{team_id} isn't open")
+        return None if tenant is None else tenant.line
+
+    def desk(self, team_id: str) -> Desk:
+        """Return what answers the API for a workspace. Raises NotFound."""
+        tenant = self._open.get(team_id)
+        if tenant is None:
+            raise NotFound(team_id, user_message="The workspace of this key isn't connected here.")
+        return tenant.desk
+
+    async def heard(self) -> None:
+        """Note for every workspace that Slack reaches us."""
+        await asyncio.gather(*(tenant.hearing.heard() for tenant in list(self._open.values())))
+
+    async def close(self) -> None:
+        """Close every workspace; their work was stopped before, or is cut off."""
+        for team_id in list(self._open):
+            self._shut(team_id, grace_s=0)
+        if self._closing:
+            await asyncio.wait(self._closing)
+        await self._local.close()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take on no more work, and let what is under way end."""
+        self._stopping = True
+        workers = [tenant.worker for tenant in self._open.values() if tenant.worker is not None]
+        await asyncio.gather(*(worker.stop(grace_s) for worker in workers))
+
+    async def problems(self) -> dict[str, str]:
+        """Return which workspaces can't be served or reached, by their titles, each with a reason in words."""
+        found = {self._listed[team_id].title: reason for team_id, reason in self._failing.items()}
+        for tenant in list(self._open.values()):
+            if (problem := await tenant.reach.problem()) is not None:
+                found[tenant.installation.title] = problem
+        return found
+
+    async def slack_problem(self) -> str | None:
+        """Return why none of the workspaces can be reached; None while one can, or there are none.
+
+        One workspace that took the app out, or a key that one of them lacks, must not take all others off the air.
+        """
+        problems = await self.problems()
+        if problems and len(problems) >= len(self._listed):
+            return "; ".join(f"{title}: {reason}" for title, reason in problems.items())
+        return None
+
+    async def queue_problem(self) -> str | None:
+        """Return what is wrong with the queue of any workspace."""
+        workers = [tenant.worker for tenant in self._open.values() if tenant.worker is not None]
+        return queue_problem(max((worker.beat_age_s() for worker in workers), default=0.0))
+
+    async def model_problem(self) -> str | None:
+        """Return what is wrong with the models: they are the same for all."""
+        for tenant in self._open.values():
+            services = tenant.workspace.services
+            return await services.chat.problem() or await services.embedder.problem()
+        return None
+
+    async def _tell(self) -> None:
+        """Say in the log which workspaces began to fail, and which are well again."""
+        problems = await self.problems()
+        for title, reason in problems.items():
+            if title not in self._told:
+                log.warning("workspace.failing", workspace=title, reason=reason)
+        for title in self._told - set(problems):
+            log.info("workspace.mended", workspace=title)
+        self._told = set(problems)
+
+    async def _look(self) -> None:
+        if self._stopping:
+            return
+        looked_at = time.monotonic()
+        self._listed = {one.team_id: one for one in await self._installations.list_all()}
+        self._looked_at = looked_at
+        for team_id in set(self._open) - set(self._listed):
+            log.info("workspace.gone", team_id=team_id)
+            self._shut(team_id, grace_s=0)
+        self._failing = {team_id: why for team_id, why in self._failing.items() if team_id in self._listed}
+        for installation in self._listed.values():
+            await self._attend(installation)
+
+    async def _attend(self, installation: Installation) -> None:
+        """Let a workspace be open as its installation says; a reason why it can't be is kept, and told once."""
+        team_id, tenant = installation.team_id, self._open.get(installation.team_id)
+        if tenant is not None and installation.problem is not None:  # it goes on with the token that it has
+            self._failing[team_id] = installation.problem
+            return
+        try:
+            if tenant is not None and tenant.installation.installed_at != installation.installed_at:
+                log.info("workspace.reinstalled", team_id=team_id)
+                self._shut(team_id, grace_s=self._settings.stop_grace_s)
+                tenant = None
+            if tenant is None:
+                self._open[team_id] = await self._opened(installation)
+                log.info("workspace.opened", team_id=team_id)
+            elif tenant.installation.version != installation.version:
+                tenant.take(installation)
+                log.info("token.taken", team_id=team_id)
+            self._failing.pop(team_id, None)
+        except RecollectError as error:
+            log.debug("workspace.unopened", team_id=team_id, reason=str(error))
+            self._failing[team_id] = error.user_message
+
+    async def _opened(self, installation: Installation) -> Tenant:
+        doing = {"works": self._works, "hears": self._hears}
+        return await open_tenant(self._settings, self._storage, installation, local=self._local, **doing)
+
+    def _shut(self, team_id: str, *, grace_s: float) -> None:
+        """Let nothing more into a workspace, and close it in the background."""
+        tenant = self._open.pop(team_id)
+        task = asyncio.create_task(tenant.close(grace_s), name=f"close:{team_id}")
+        self._closing.add(task)
+        task.add_done_callback(self._closed)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        self._closing.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("workspace.unclosed", task=task.get_name(), exc_info=error)
+
+
+class AllEars:
+    """Hears for all workspaces at once: over one connection Slack speaks for all of them."""
+
+    def __init__(self, tenants: Tenants) -> None:
+        self._tenants = tenants
+
+    async def heard(self) -> None:
+        """Note it for each."""
+        await self._tenants.heard()
+
+    async def close(self) -> None:
+        """Do nothing: each workspace's last note is written when it closes."""

@@ -1,0 +1,234 @@
+"""Workspaces that are let in by OAuth, on a real database: their tokens at rest, and who may read the list."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from bot.db.engine import Sessions
+from bot.errors import InvalidSettings, TooManyRequests
+from bot.repositories.workspaces import WorkspaceRepository
+from bot.services import installations
+from bot.services.installations import InstallationService, Resealed
+from bot.values import INSTALLATIONS, Grant, Token
+from bot.vault import CannotOpen, Vault
+from tests.conftest import OTHER_TEAM, TEAM, Database, execute
+from tests.db.conftest import rows
+
+OLD, NEW = {"old": b"o" * 32}, {"new": b"n" * 32}
+
+
+def granted(team_id: str = TEAM, token: Token | None = None) -> Grant:
+    return Grant(
+        team_id,
+        "A1",
+        token or Token(f"xoxb-secret-{team_id}", f"xoxe-1-secret-{team_id}", 43_200),
+        "UBOT",
+        "UADA",
+        name="Acme",
+        url="https://acme.slack.com/",
+        bot_id="B1",
+        scopes="chat:write,files:read",
+    )
+
+
+@pytest.fixture
+def service(sessions: Sessions) -> InstallationService:
+    return InstallationService(sessions, Vault(OLD))
+
+
+class Exchange:
+    """Slack, which takes a refresh token once; where it would be is the internet."""
+
+    def __init__(self, *, pause_s: float = 0.0, refuses: bool = False) -> None:
+        self.taken: list[str] = []
+        self._pause_s = pause_s
+        self._refuses = refuses
+
+    async def exchange(self, refresh_token: str) -> Token:
+        self.taken.append(refresh_token)
+        await asyncio.sleep(self._pause_s)
+        if self._refuses or self.taken.count(refresh_token) > 1:
+            raise InvalidSettings("invalid_refresh_token")
+        return Token(f"xoxb-fresh-{len(self.taken)}", f"xoxe-1-fresh-{len(self.taken)}", 43_200)
+
+
+async def test_tokens_stand_in_no_dump_and_come_back_whole(service: InstallationService, database: Database) -> None:
+    await service.install(granted())
+
+    (kept,) = await service.list_all()
+    stored = await rows(database.owner_url, "SELECT * FROM installations")
+    assert (kept.access_token, kept.refresh_token) == (f"xoxb-secret-{TEAM}", f"xoxe-1-secret-{TEAM}")
+    assert (kept.name, kept.url, kept.bot_id, kept.bot_user_id) == ("Acme", "https://acme.slack.com/", "B1", "UBOT")
+    assert b"secret" not in b"".join(value for value in stored[0] if isinstance(value, bytes))
+    assert "secret" not in str(stored) + repr(kept)
+
+
+async def test_a_token_copied_to_another_workspace_cannot_be_opened_there(
+    service: InstallationService, database: Database
+) -> None:
+    await service.install(granted(TEAM))
+    await service.install(granted(OTHER_TEAM))
+
+    copied = f"(SELECT bot_token FROM installations WHERE team_id = '{TEAM}')"
+    await execute(database.owner_url, f"UPDATE installations SET bot_token = {copied} WHERE team_id = '{OTHER_TEAM}'")
+
+    kept = {one.team_id: one for one in await service.list_all()}
+    assert kept[TEAM].access_token == f"xoxb-secret-{TEAM}"
+    assert kept[OTHER_TEAM].access_token is None
+    assert kept[OTHER_TEAM].problem is not None
+
+
+async def test_the_list_is_read_by_nobody_else_and_writes_for_nobody(
+    service: InstallationService, sessions: Sessions, engine: AsyncEngine
+) -> None:
+    await service.install(granted(TEAM))
+    await service.install(granted(OTHER_TEAM))
+
+    async def seen(team_id: str) -> set[str]:
+        async with sessions.tenant(team_id) as session:
+            return set(await session.scalars(text("SELECT team_id FROM installations")))
+
+    assert await seen(INSTALLATIONS) == {TEAM, OTHER_TEAM}
+    assert await seen(TEAM) == {TEAM}
+    assert await seen("T0NEW") == set()
+    async with sessions.tenant(INSTALLATIONS) as session:
+        for statement in ("DELETE FROM installations RETURNING 1", "UPDATE installations SET name = '' RETURNING 1"):
+            assert (await session.execute(text(statement))).all() == []
+    async with sessions.tenant(INSTALLATIONS) as session:
+        assert (await session.execute(text("SELECT 1 FROM audit_log"))).all() == [], "the list, and nothing else"
+
+
+async def test_installing_again_replaces_and_after_a_purge_begins_anew(
+    service: InstallationService, sessions: Sessions
+) -> None:
+    await service.install(granted())
+    (first,) = await service.list_all()
+
+    await service.install(replace(granted(token=Token("xoxb-second")), app_id="A2"))
+    (second,) = await service.list_all()
+    async with sessions.tenant(TEAM) as session:
+        await WorkspaceRepository(session).delete(TEAM)
+    gone = await service.list_all()
+    await service.install(granted(token=Token("xoxb-third")))
+
+    (third,) = await service.list_all()
+    assert (second.access_token, second.refresh_token, second.expires_at) == ("xoxb-second", None, None)
+    assert gone == []
+    assert third.access_token == "xoxb-third"
+    assert len({first.version, second.version, third.version}) == 3
+
+
+async def test_a_sign_in_is_good_once_in_its_own_browser_and_for_ten_minutes(
+    service: InstallationService, database: Database
+) -> None:
+    await service.begin("state", "browser")
+    await service.begin("late", "browser")
+    lasts = await rows(database.owner_url, "SELECT extract(epoch FROM expires_at - now()) FROM oauth_states")
+    hashed = installations._sign_in("state", "browser")
+    await execute(database.owner_url, f"UPDATE oauth_states SET expires_at = now() WHERE state <> '{hashed}'")
+
+    answers = [
+        await service.redeem("state", "other browser"),
+        await service.redeem("other state", "browser"),
+        await service.redeem("late", "browser"),
+        await service.redeem("state", "browser"),
+        await service.redeem("state", "browser"),
+    ]
+
+    assert answers == [False, False, False, True, False]
+    assert all(590 < left <= 600 for (left,) in lasts)
+
+
+async def test_two_that_redeem_at_once_are_one(service: InstallationService) -> None:
+    await service.begin("state", "browser")
+
+    assert sorted(await asyncio.gather(*(service.redeem("state", "browser") for _ in range(5)))) == [False] * 4 + [True]
+
+
+async def test_sign_ins_have_a_limit_and_old_ones_make_room(
+    service: InstallationService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installations, "SIGN_INS_LIMIT", 2)
+    for state in ("one", "two"):
+        await service.begin(state, "browser")
+
+    with pytest.raises(TooManyRequests):
+        await service.begin("three", "browser")
+    await execute(database.owner_url, "UPDATE oauth_states SET expires_at = now()")
+    await service.begin("four", "browser")
+
+    assert await rows(database.owner_url, "SELECT count(*) FROM oauth_states") == [(1,)]
+
+
+async def test_rotating_the_keys_reseals_everything_and_counts(sessions: Sessions) -> None:
+    old, both, new = (InstallationService(sessions, Vault(keys)) for keys in (OLD, {**NEW, **OLD}, NEW))
+    await old.install(granted(TEAM))
+    await old.install(granted(OTHER_TEAM, Token("xoxb-plain")))
+    before = [one.problem for one in await new.list_all()]
+
+    first, second = await both.rotate_keys(), await both.rotate_keys()
+
+    kept = await new.list_all()
+    assert all(problem and "lacks the key old" in problem for problem in before)
+    assert (first, second) == (Resealed(2, 2), Resealed(2, 0))
+    assert {one.access_token for one in kept} == {f"xoxb-secret-{TEAM}", "xoxb-plain"}
+    assert {one.refresh_token for one in kept} == {f"xoxe-1-secret-{TEAM}", None}
+
+
+async def test_rotating_without_the_former_key_names_the_workspace_and_changes_nothing(sessions: Sessions) -> None:
+    old = InstallationService(sessions, Vault(OLD))
+    await old.install(granted())
+
+    with pytest.raises(CannotOpen) as error:
+        await InstallationService(sessions, Vault(NEW)).rotate_keys()
+
+    assert error.value.user_message.startswith(f"Acme ({TEAM}): TOKEN_KEYS lacks the key old")
+    assert [one.problem for one in await old.list_all()] == [None]
+
+
+async def test_a_token_that_ends_soon_is_exchanged_by_one_of_many(sessions: Sessions) -> None:
+    services = [InstallationService(sessions, Vault(OLD)) for _ in range(4)]
+    await services[0].install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
+    await services[0].install(granted(OTHER_TEAM, Token("xoxb-2", "xoxe-1-2", 43_200)))
+    slack, seen = Exchange(pause_s=0.3), await services[0]._rows(due_s=7_200)
+
+    refreshed = await asyncio.gather(
+        *(service._refresh(row, slack) for service in services for row in seen if row.is_due)
+    )
+    looked_again = await services[1].refresh_due(slack)
+
+    assert slack.taken == ["xoxe-1-1"]
+    assert (sorted(refreshed), looked_again) == ([False, False, False, True], [])
+    kept = {one.team_id: one for one in await services[0].list_all()}
+    assert (kept[TEAM].access_token, kept[TEAM].refresh_token) == ("xoxb-fresh-1", "xoxe-1-fresh-1")
+    assert kept[TEAM].changes == 1
+    assert await services[0].refresh_due(slack) == []
+
+
+async def test_a_refused_exchange_keeps_the_token_and_waits_before_the_next_try(sessions: Sessions) -> None:
+    service = InstallationService(sessions, Vault(OLD))
+    await service.install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
+    slack = Exchange(refuses=True)
+
+    refreshed = [await service.refresh_due(slack), await service.refresh_due(slack)]
+
+    assert refreshed == [[], []]
+    assert slack.taken == ["xoxe-1-1"]
+    assert [one.access_token for one in await service.list_all()] == ["xoxb-1"]
+
+
+async def test_a_new_installation_during_an_exchange_stays(sessions: Sessions) -> None:
+    service = InstallationService(sessions, Vault(OLD))
+    await service.install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
+    exchange = asyncio.create_task(service.refresh_due(Exchange(pause_s=0.5)))
+    await asyncio.sleep(0.2)
+
+    await service.install(granted(token=Token("xoxb-new", "xoxe-1-new", 43_200)))
+
+    assert await exchange == []
+    assert [one.access_token for one in await service.list_all()] == ["xoxb-new"]

@@ -1,0 +1,51 @@
+"""Commands of whoever answers for the bot, as processes of their own."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from bot.db.engine import Sessions
+from bot.services.installations import InstallationService
+from bot.values import Grant, Token
+from bot.vault import Vault
+from tests.cli import run_bot, urls
+from tests.conftest import OTHER_TEAM, TEAM, Database
+
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+def listed(**keys: bytes) -> str:
+    return ",".join(f"{name}:{base64.b64encode(key).decode()}" for name, key in keys.items())
+
+
+@pytest.fixture
+async def installed(sessions: Sessions) -> None:
+    service = InstallationService(sessions, Vault({"old": OLD}))
+    for team_id in (TEAM, OTHER_TEAM):
+        await service.install(Grant(team_id, "A1", Token(f"xoxb-{team_id}"), "UBOT", "UADA", name="Acme"))
+
+
+@pytest.mark.usefixtures("installed")
+async def test_keys_are_rotated_and_the_former_one_may_go(
+    database: Database, sessions: Sessions, tmp_path: Path
+) -> None:
+    outcome = await run_bot("tokens", "rotate", cwd=tmp_path, **urls(database), TOKEN_KEYS=listed(new=NEW, old=OLD))
+
+    kept = await InstallationService(sessions, Vault({"new": NEW})).list_all()
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("2 of 2 workspaces encrypted anew.")
+    assert {one.access_token for one in kept} == {f"xoxb-{TEAM}", f"xoxb-{OTHER_TEAM}"}
+
+
+@pytest.mark.usefixtures("installed")
+async def test_what_is_missing_for_it_is_said(database: Database, tmp_path: Path) -> None:
+    without = await run_bot("tokens", "rotate", cwd=tmp_path, **urls(database))
+    wrong = await run_bot("tokens", "rotate", cwd=tmp_path, **urls(database), TOKEN_KEYS=listed(new=NEW))
+
+    assert without.code == wrong.code == 1
+    assert "TOKEN_KEYS is not set" in without.err
+    assert "TOKEN_KEYS lacks the key old" in wrong.err
+    assert "Traceback" not in without.err + wrong.err
