@@ -11,11 +11,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import Settings
 from bot.db.storage import Storage, open_storage
+from bot.jobs.queue import drop_jobs, list_purges
 from bot.jobs.tasks import Tasks
 from bot.jobs.worker import Worker
 from bot.llm.local import LocalEmbedder
 from bot.repositories.channels import ChannelRepository
 from bot.services.deletions import DeletionService
+from bot.services.departures import DepartureService
 from bot.services.receipts import ReceiptService
 from bot.slack import register
 from bot.slack.actions import ActionListeners
@@ -35,6 +37,7 @@ from bot.slack.membership import MembershipListeners
 from bot.slack.permalinks import permalinks
 from bot.slack.receipts import SlackReceipts
 from bot.slack.retractions import SlackPostings
+from bot.slack.uninstalling import UninstallListeners
 from bot.values import LOCAL_TEAM_ID
 from bot.wiring import Outside, Services, open_services
 
@@ -64,6 +67,7 @@ class Workspace:
     services: Services
     inbox: Inbox
     capabilities: Capabilities
+    departures: DepartureService
 
 
 async def identify(clients: Clients) -> Identity:
@@ -79,6 +83,24 @@ async def identify(clients: Clients) -> Identity:
     )
 
 
+async def admit(clients: Clients, storage: Storage, departures: DepartureService) -> Identity:
+    """Return who we are in a workspace that lets us in; one that had removed us and is back starts empty.
+
+    What is still to be purged is purged first: a bot that was removed from its only workspace never gets further.
+    Raises as `identify` does.
+    """
+    async with storage.sessions.purging(LOCAL_TEAM_ID) as session:
+        due = await list_purges(session)
+    for team_id in due:
+        await departures.purge(team_id)
+    identity = await identify(clients)
+    if await departures.is_gone(identity.team_id):
+        await departures.purge(identity.team_id)
+        identity = await identify(clients)  # the token is good now, so this is another installation
+        await departures.readmit(identity.team_id)
+    return identity
+
+
 @asynccontextmanager
 async def open_workspace(settings: Settings) -> AsyncIterator[Workspace]:
     """Open database and services for the workspace that the bot's token is for.
@@ -89,7 +111,8 @@ async def open_workspace(settings: Settings) -> AsyncIterator[Workspace]:
         storage = await stack.enter_async_context(open_storage(settings))
         clients = Clients(secret(settings.slack_bot_token), base_url=settings.slack_api_url)
         stack.push_async_callback(clients.close)
-        identity = await identify(clients)
+        departures = DepartureService(storage.sessions, drop_jobs)
+        identity = await admit(clients, storage, departures)
         directory = SlackDirectory(clients.reading, max_age_s=settings.membership_age_s)
         files = SlackFiles(clients, secret(settings.slack_bot_token), api_url=settings.slack_api_url)
         outside = Outside(
@@ -105,7 +128,7 @@ async def open_workspace(settings: Settings) -> AsyncIterator[Workspace]:
         if isinstance(services.embedder, LocalEmbedder):
             await services.embedder.warm_up()
         inbox = Inbox(services.sessions, services.queue)
-        yield Workspace(identity, storage, clients, directory, files, services, inbox, Capabilities())
+        yield Workspace(identity, storage, clients, directory, files, services, inbox, Capabilities(), departures)
 
 
 def make_worker(settings: Settings, workspace: Workspace) -> Worker:
@@ -139,6 +162,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
     return Worker(
         services.sessions,
         tasks.table(),
+        purge=workspace.departures.purge,
         queue_url=workspace.storage.bot_url,
         team_id=identity.team_id,
         stall_s=settings.worker_stall_s,
@@ -165,6 +189,7 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
         bolt,
         events=EventListeners(inbox, workspace.clients.reading, workspace.capabilities),
         membership=MembershipListeners(inbox),
+        uninstalling=UninstallListeners(inbox, bot_user_id=identity.bot_user_id),
         commands=CommandListeners(
             inbox,
             services.search,

@@ -51,7 +51,7 @@ class WebApi:
         self, backstage: Backstage, tokens: Tokens, faults: Faults, manners: Manners, *, calls_kept: int | None = None
     ) -> None:
         self._backstage = backstage
-        self._tokens = tokens
+        self.tokens = tokens
         self._faults = faults
         self._manners = manners
         self.disabled: set[str] = set()
@@ -120,9 +120,11 @@ class WebApi:
             return
         if not token:
             raise ApiRefusal("not_authed")
-        if token not in (self._tokens.bot, self._tokens.app):
+        if token not in (self.tokens.bot, self.tokens.app):
             raise ApiRefusal("invalid_auth")
-        if token != getattr(self._tokens, method.token):
+        if token == self.tokens.bot and not self._backstage.workspace.store.is_installed:
+            raise ApiRefusal("account_inactive")
+        if token != getattr(self.tokens, method.token):
             raise ApiRefusal("not_allowed_token_type")
 
     def _record(self, name: str, args: Json, error: str | None) -> None:
