@@ -11,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import Settings
 from bot.db.storage import Storage, open_storage
+from bot.errors import InvalidSettings
 from bot.jobs.queue import drop_jobs, list_purges
 from bot.jobs.tasks import Tasks
 from bot.jobs.worker import Worker
@@ -86,14 +87,17 @@ async def identify(clients: Clients) -> Identity:
 async def admit(clients: Clients, storage: Storage, departures: DepartureService) -> Identity:
     """Return who we are in a workspace that lets us in; one that had removed us and is back starts empty.
 
-    What is still to be purged is purged first: a bot that was removed from its only workspace never gets further.
-    Raises as `identify` does.
+    Raises as `identify` does. Whom Slack refuses for good purges what is due before: a bot that was removed from its only
+    workspace gets no further, and nobody else may be there to do it.
     """
-    async with storage.sessions.purging(LOCAL_TEAM_ID) as session:
-        due = await list_purges(session)
-    for team_id in due:
-        await departures.purge(team_id)
-    identity = await identify(clients)
+    try:
+        identity = await identify(clients)
+    except InvalidSettings:
+        async with storage.sessions.purging(LOCAL_TEAM_ID) as session:
+            due = await list_purges(session)
+        for team_id in due:
+            await departures.purge(team_id)
+        raise
     if await departures.is_gone(identity.team_id):
         await departures.purge(identity.team_id)
         identity = await identify(clients)  # the token is good now, so this is another installation
