@@ -237,6 +237,30 @@ async def test_an_answer_that_is_being_written_in_a_channel_when_it_is_deleted_l
         assert await left_of(sessions, WORDS) == []
         assert await left_of(sessions, QUESTION) == []
         assert await count(sessions, "messages") == 0
+        assert await value(sessions, "SELECT state FROM work WHERE task = 'answer'") == "stopped"
+
+
+async def test_a_question_deleted_while_it_is_answered_is_forgotten_when_what_was_posted_is_taken_back(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions, openai: FakeOpenAI, writer: dict[str, object]
+) -> None:
+    async with start_bot(**writer):
+        root = await shared(slack, HANDBOOK)
+        (held,) = hold(openai, "The office opens at eight in the morning. [1]", question="quokka")
+        question = await slack.mention("Ada", "general", f"{QUESTION} My quokka asks.", thread_ts=root.ts)
+        await held.wait_begun()
+        await slack.delete(question)
+        await slack.settle()
+        await until(lambda: _came_again(sessions))
+        held.go.set()
+        await until(lambda: _idle(sessions))
+
+        assert await left_of(sessions, "quokka") == []
+        assert await value(sessions, "SELECT state FROM work WHERE task = 'answer'") == "stopped"
+        assert not [reply for reply in slack.replies("general", root.ts) if reply.ts > question.ts]
+
+
+async def _came_again(sessions: Sessions) -> bool:
+    return await count(sessions, "work WHERE task = 'unsay' AND epoch > 0") == 1
 
 
 async def test_words_of_a_message_whose_deletion_came_first_are_not_kept(
