@@ -19,6 +19,7 @@ from bot.llm.local import LocalEmbedder
 from bot.repositories.channels import ChannelRepository
 from bot.services.deletions import DeletionService
 from bot.services.departures import DepartureService
+from bot.services.errands import expire_errand
 from bot.services.receipts import ReceiptService
 from bot.slack import register
 from bot.slack.actions import ActionListeners
@@ -171,6 +172,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
         team_id=identity.team_id,
         stall_s=settings.worker_stall_s,
         start_interval_s=settings.post_interval_s,
+        hourly=(expire_errand,),
     )
 
 

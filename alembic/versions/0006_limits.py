@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from bot.db.protection import protect
+from bot.db.protection import close_to_readers, protect
 
 revision = "0006"
 down_revision = "0005"
@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("team_id", "name", name="pk_rate_buckets"),
     )
     protect("rate_buckets")
+    close_to_readers("rate_buckets")
     op.add_column("messages", sa.Column("author_slack_id", sa.Text(), nullable=True))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -14,9 +14,12 @@ from bot.db.engine import Sessions
 from bot.jobs.holding import HeldJobs
 from bot.jobs.queue import POOLS, PURGE, Queue, defer, queue_name
 from bot.repositories.work import WorkRepository
-from bot.services.errands import expire_errand
+from bot.values import Errand
 
 log = structlog.get_logger()
+
+HourlyErrand = Callable[[str, datetime], Errand]
+"""Returns a workspace's work of an hour, under the same key all of that hour."""
 
 ORPHAN_AGE_S = 4.0
 """How long a row may say that we do a job of which we know nothing: a reply on its way takes no longer."""
@@ -31,8 +34,11 @@ KEPT_HOURS = 24
 class Recovery:
     """Looks after the jobs of one workspace, over the connection of one worker or of the pool."""
 
-    def __init__(self, sessions: Sessions, *, team_id: str, stall_s: float) -> None:
+    def __init__(
+        self, sessions: Sessions, *, team_id: str, stall_s: float, hourly: Sequence[HourlyErrand] = ()
+    ) -> None:
         self._sessions = sessions
+        self._hourly = hourly
         self._team_id = team_id
         self._stall_s = stall_s
         self._queues = [*(queue_name(team_id, pool) for pool in POOLS), PURGE]
@@ -52,7 +58,7 @@ class Recovery:
         if now - self._cleaned_at >= CLEAN_EVERY_S:
             self._cleaned_at = now
             await jobs.delete_old_jobs(KEPT_HOURS, include_failed=True, include_cancelled=True, include_aborted=True)
-            await self.let_expire()
+            await self.call_hourly()
 
     async def audit(
         self, connector: BaseConnector, *, worker_ids: Sequence[int], held: set[int], live_ids: set[int]
@@ -85,10 +91,11 @@ class Recovery:
             log.warning("job.reaped", count=len(rows))
         return len(rows)
 
-    async def let_expire(self) -> None:
-        """Have what is older than it is kept deleted: once an hour, by one of us."""
+    async def call_hourly(self) -> None:
+        """Ask for the work that is due once an hour, whoever of us does it."""
         async with self._sessions.tenant(self._team_id) as session:
-            await Queue().enqueue(session, expire_errand(self._team_id, datetime.now(UTC)))
+            for errand in self._hourly:
+                await Queue().enqueue(session, errand(self._team_id, datetime.now(UTC)))
 
     async def sweep(self, *, age_s: float = ABANDONED_AGE_S) -> int:
         """Send a new job for work that none stands for; also for what a release before the queue left behind."""

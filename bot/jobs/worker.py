@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from bot.jobs.attempt import START_INTERVAL_S, Attempts, PutBackError, PutBackSt
 from bot.jobs.connection import QueueConnector
 from bot.jobs.holding import HeldJobs
 from bot.jobs.queue import JOB, POOLS, PURGE, Task, queue_name
-from bot.jobs.recovery import Recovery
+from bot.jobs.recovery import HourlyErrand, Recovery
 
 log = structlog.get_logger()
 
@@ -55,6 +55,7 @@ class Worker:
         poll_s: float = 0.5,
         start_interval_s: float = START_INTERVAL_S,
         patience_s: float = PATIENCE_S,
+        hourly: Sequence[HourlyErrand] = (),
     ) -> None:
         self._purge_workspace = purge
         self._queue_url = queue_url
@@ -63,7 +64,7 @@ class Worker:
         self._poll_s = poll_s
         self._patience_s = patience_s
         self._attempts = Attempts(sessions, tasks, team_id=team_id, start_interval_s=start_interval_s)
-        self._recovery = Recovery(sessions, team_id=team_id, stall_s=stall_s)
+        self._recovery = Recovery(sessions, team_id=team_id, stall_s=stall_s, hourly=hourly)
         self._worker_ids: set[int] = set()
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,8 +21,9 @@ from bot.jobs.holding import HeldJobs
 from bot.jobs.queue import queue_name
 from bot.jobs.recovery import Recovery
 from bot.repositories.work import ClaimedWork, WorkRepository
+from bot.values import Errand
 from tests.conftest import TEAM, Database
-from tests.jobs.acts import Diary, change, enqueue, jobs, rows, settled, states, until, worker_on, works
+from tests.jobs.acts import Diary, change, enqueue, errand, jobs, rows, settled, states, until, worker_on, works
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
@@ -318,6 +320,17 @@ async def test_failed_jobs_are_kept_for_a_day(sessions: Sessions, held: HeldJobs
 
     assert [job["key"] for job in await jobs(sessions)] == ["new"]
     assert len(await rows(sessions, "SELECT * FROM procrastinate_jobs")) == 1
+
+
+async def test_what_is_due_every_hour_is_asked_for_once_in_it_whoever_asks(sessions: Sessions, held: HeldJobs) -> None:
+    def chore(team_id: str, moment: datetime) -> Errand:
+        return errand(f"{team_id}:{moment:%Y-%m-%d}", task="expire")
+
+    for _ in range(2):
+        await Recovery(sessions, team_id=TEAM, stall_s=30, hourly=[chore]).tend(held, worker_ids=[])
+
+    (key,) = await states(sessions)
+    assert key.startswith(TEAM)
 
 
 async def test_recovery_goes_on_while_work_is_done(sessions: Sessions, database: Database, held: HeldJobs) -> None:

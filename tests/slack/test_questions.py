@@ -157,7 +157,7 @@ async def test_what_machines_write_and_what_people_change_is_left_alone(
     await worked_off(sessions)
 
     assert all(delivery.acked_at for delivery in slack.deliveries)
-    assert await count(sessions, "work") == 1
+    assert await count(sessions, "work WHERE task = 'answer'") == 1
 
 
 async def test_a_direct_message_keeps_its_own_thread(slack: LocalSlack, bot: WebServer, sessions: Sessions) -> None:
