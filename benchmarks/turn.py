@@ -29,7 +29,7 @@ CLAIM = re.compile(
 )
 """Statements of the inbox, the queue, the pace and deliveries, which the limit leaves out; the tenant's scope is another."""
 
-SCOPE = "set_config('app.team'"
+SCOPE = "enter_workspace("
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ RecollectError
 │   ├── DatabaseUnavailable
 │   └── ModelUnavailable
 └── Superseded            nothing: somebody else does it by now
+    └── WorkspaceGone     … or nobody ever will
 ```
 
 `str(error)` is for the log; `user_message` is shown to a person as it stands.
@@ -120,3 +121,9 @@ class ModelUnavailable(ServiceUnavailable):
 
 class Superseded(RecollectError):
     """The work was taken on by somebody else, or withdrawn, since we began: nothing of ours may be written any more."""
+
+
+class WorkspaceGone(Superseded):
+    """The bot was uninstalled from the workspace: nothing of it may be read or written, whoever began what."""
+
+    user_message = "I was removed from this workspace, and keep nothing of it. Install me again to start anew."

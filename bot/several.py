@@ -11,7 +11,9 @@ from aiohttp import web
 
 from bot.config import Settings
 from bot.db.storage import Storage, open_storage
+from bot.jobs.queue import drop_jobs
 from bot.memory import give_back
+from bot.services.departures import DepartureService
 from bot.services.limits import LimitService
 from bot.services.users import UserService
 from bot.slack.connection import SlackConnection
@@ -53,6 +55,7 @@ async def running_several(settings: Settings, *, worker: bool) -> AsyncIterator[
             oauth,
             make_installations(settings, storage.sessions),
             is_secure=(settings.public_url or "").startswith("https:"),
+            welcome=DepartureService(storage.sessions, drop_jobs).welcome,
             on_installed=tenants.wake,
         )
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)

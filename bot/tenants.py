@@ -13,8 +13,10 @@ import structlog
 
 from bot.config import Settings
 from bot.db.storage import Storage
-from bot.errors import InvalidSettings, NotFound, RecollectError, ServiceUnavailable
+from bot.errors import InvalidSettings, NotFound, RecollectError, ServiceUnavailable, WorkspaceGone
+from bot.jobs.queue import drop_jobs
 from bot.llm.local import LocalEmbedder
+from bot.services.departures import DepartureService
 from bot.services.installations import InstallationService, TokenExchange
 from bot.slack.switchboard import Line
 from bot.tenant import Tenant, open_tenant
@@ -55,6 +57,7 @@ class Tenants:
         self._works = works
         self._hears = hears
         self._look_s = look_s
+        self._departures = DepartureService(storage.sessions, drop_jobs)
         self._local = LocalEmbedder()
         self._open: dict[str, Tenant] = {}
         self._listed: dict[str, Installation] = {}
@@ -226,6 +229,9 @@ class Tenants:
                 tenant.take(installation)
                 log.info("token.taken", team_id=team_id)
             self._failing.pop(team_id, None)
+        except WorkspaceGone as error:
+            self._failing[team_id] = error.user_message
+            self._purge(team_id)
         except RecollectError as error:
             log.debug("workspace.unopened", team_id=team_id, reason=str(error))
             self._failing[team_id] = error.user_message
@@ -240,6 +246,14 @@ class Tenants:
         task = asyncio.create_task(tenant.close(grace_s), name=f"close:{team_id}")
         self._closing.add(task)
         task.add_done_callback(self._closed)
+
+    def _purge(self, team_id: str) -> None:
+        """Purge a workspace that was uninstalled while nobody was there to do it, in the background."""
+        name = f"purge:{team_id}"
+        if all(task.get_name() != name for task in self._closing):
+            task = asyncio.create_task(self._departures.purge(team_id), name=name)
+            self._closing.add(task)
+            task.add_done_callback(self._closed)
 
     def _closed(self, task: asyncio.Task[None]) -> None:
         self._closing.discard(task)

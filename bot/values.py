@@ -93,6 +93,8 @@ class Deed(StrEnum):
     DOCUMENT_DELETION_REFUSED = "document.deletion_refused"
     DOCUMENT_RETRIED = "document.retried"
     FILE_DELETED = "file.deleted"
+    CHANNEL_DELETED = "channel.deleted"
+    WORKSPACE_PURGED = "workspace.purged"
     KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
     KEY_REFUSED = "key.refused"

@@ -11,11 +11,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.config import Settings
 from bot.db.storage import Storage, open_storage
+from bot.errors import InvalidSettings
+from bot.jobs.queue import drop_jobs, list_purges
 from bot.jobs.tasks import Tasks
 from bot.jobs.worker import Worker
 from bot.llm.local import LocalEmbedder
 from bot.repositories.channels import ChannelRepository
 from bot.services.deletions import DeletionService
+from bot.services.departures import DepartureService
 from bot.services.errands import expire_errand
 from bot.services.receipts import ReceiptService
 from bot.slack import register
@@ -37,6 +40,7 @@ from bot.slack.membership import MembershipListeners
 from bot.slack.permalinks import permalinks
 from bot.slack.receipts import SlackReceipts
 from bot.slack.retractions import SlackPostings
+from bot.slack.uninstalling import UninstallListeners
 from bot.values import LOCAL_TEAM_ID
 from bot.wiring import Outside, Services, open_services
 
@@ -66,6 +70,7 @@ class Workspace:
     services: Services
     inbox: Inbox
     capabilities: Capabilities
+    departures: DepartureService
 
 
 async def identify(clients: Clients) -> Identity:
@@ -81,6 +86,27 @@ async def identify(clients: Clients) -> Identity:
     )
 
 
+async def admit(clients: Clients, storage: Storage, departures: DepartureService) -> Identity:
+    """Return who we are in a workspace that lets us in; one that had removed us and is back starts empty.
+
+    Raises as `identify` does. Whom Slack refuses for good purges what is due before: a bot that was removed from its only
+    workspace gets no further, and nobody else may be there to do it.
+    """
+    try:
+        identity = await identify(clients)
+    except InvalidSettings:
+        async with storage.sessions.purging(LOCAL_TEAM_ID) as session:
+            due = await list_purges(session)
+        for team_id in due:
+            await departures.purge(team_id)
+        raise
+    if await departures.is_gone(identity.team_id):
+        await departures.purge(identity.team_id)
+        identity = await identify(clients)  # the token is good now, so this is another installation
+        await departures.readmit(identity.team_id)
+    return identity
+
+
 @asynccontextmanager
 async def open_workspace(settings: Settings) -> AsyncIterator[Workspace]:
     """Open database and services for the workspace that the bot's token is for.
@@ -91,7 +117,8 @@ async def open_workspace(settings: Settings) -> AsyncIterator[Workspace]:
         storage = await stack.enter_async_context(open_storage(settings))
         clients = Clients(secret(settings.slack_bot_token), base_url=settings.slack_api_url)
         stack.push_async_callback(clients.close)
-        workspace = await stack.enter_async_context(open_place(settings, storage, clients, await identify(clients)))
+        identity = await admit(clients, storage, DepartureService(storage.sessions, drop_jobs))
+        workspace = await stack.enter_async_context(open_place(settings, storage, clients, identity))
         if isinstance(workspace.services.embedder, LocalEmbedder):
             await workspace.services.embedder.warm_up()
         yield workspace
@@ -103,7 +130,7 @@ async def open_place(
 ) -> AsyncIterator[Workspace]:
     """Wire what is needed in a workspace that we know, without asking Slack anything; `local` as in `open_services`.
 
-    Raises InvalidSettings (a model it needs), DatabaseUnavailable.
+    Raises InvalidSettings (a model it needs), DatabaseUnavailable, WorkspaceGone.
     """
     async with AsyncExitStack() as stack:
         directory = SlackDirectory(clients.reading, max_age_s=settings.membership_age_s)
@@ -119,7 +146,8 @@ async def open_place(
         async with storage.sessions.tenant(identity.team_id) as session:
             await ChannelRepository(session).record_workspace(identity.team_id, name=identity.name)
         inbox = Inbox(services.sessions, services.queue)
-        yield Workspace(identity, storage, clients, directory, files, services, inbox, Capabilities())
+        departures = DepartureService(storage.sessions, drop_jobs)
+        yield Workspace(identity, storage, clients, directory, files, services, inbox, Capabilities(), departures)
 
 
 def make_worker(settings: Settings, workspace: Workspace) -> Worker:
@@ -159,6 +187,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
     return Worker(
         services.sessions,
         tasks.table(),
+        purge=workspace.departures.purge,
         queue_url=workspace.storage.bot_url,
         team_id=identity.team_id,
         stall_s=settings.worker_stall_s,
@@ -187,6 +216,7 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
         bolt,
         events=EventListeners(inbox, workspace.clients.reading, workspace.capabilities),
         membership=MembershipListeners(inbox),
+        uninstalling=UninstallListeners(inbox, bot_user_id=identity.bot_user_id),
         commands=CommandListeners(
             inbox,
             services.search,

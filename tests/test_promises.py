@@ -24,6 +24,7 @@ from bot.slack.actions import ActionListeners
 from bot.slack.commands import CommandListeners
 from bot.slack.events import EventListeners
 from bot.slack.membership import MembershipListeners
+from bot.slack.uninstalling import UninstallListeners
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -43,6 +44,7 @@ def registered(names: tuple[str, str, str]) -> tuple[AsyncApp, list[Any]]:
         membership=unwired(MembershipListeners),
         commands=unwired(CommandListeners),
         actions=unwired(ActionListeners),
+        uninstalling=unwired(UninstallListeners),
         names=names,
     )
     return app, list(app._async_listeners)

@@ -24,7 +24,7 @@ from bot.errors import InvalidSettings
 from bot.playground.demo import furnish
 from bot.playground.local import LocalSlack
 from bot.playground.several import LocalSlacks
-from bot.repositories.workspaces import WorkspaceRepository
+from bot.repositories.workspaces import DepartureRepository
 from bot.services.users import UserService, scopes_for
 from bot.smoke import playground_settings, quoted_words
 from bot.web.server import WebServer
@@ -105,9 +105,13 @@ async def answered(slack: LocalSlack, *, channel: str = "general") -> list[str]:
     return quoted_words(reply)
 
 
-async def purge(sessions: Sessions, team_id: str) -> None:
-    async with sessions.tenant(team_id) as session:
-        await WorkspaceRepository(session).delete(team_id)
+async def purged(database: Database, team_id: str) -> None:
+    """Wait until a workspace has neither an installation nor anything else."""
+
+    async def is_empty() -> bool:
+        return not await rows(database.owner_url, f"SELECT 1 FROM workspaces WHERE team_id = '{team_id}'")
+
+    await until(is_empty)
 
 
 @pytest.mark.usefixtures("bot")
@@ -171,12 +175,11 @@ async def test_what_one_process_lets_in_another_opens_and_works_for(settings: Se
 
 
 @pytest.mark.usefixtures("bot")
-async def test_who_is_gone_is_closed_and_may_come_back(house: House, sessions: Sessions, database: Database) -> None:
+async def test_who_is_gone_is_closed_and_may_come_back(house: House, database: Database) -> None:
     await house.install(ACME)
     await answered(house[ACME])
-    house.slacks.uninstall(house[ACME])
     with capture_logs() as logs:
-        await purge(sessions, ACME)
+        house.slacks.uninstall(house[ACME])
         await until(lambda: "workspace.gone" in [entry["event"] for entry in logs])
     house[ACME].install()
     await house[ACME].mention("Ada", "general", "Is anybody here?")
@@ -191,17 +194,31 @@ async def test_who_is_gone_is_closed_and_may_come_back(house: House, sessions: S
 
 
 @pytest.mark.usefixtures("bot")
-async def test_a_purge_and_a_return_between_two_looks_begin_anew(
-    house: House, sessions: Sessions, database: Database
-) -> None:
+async def test_a_purge_and_a_return_between_two_looks_begin_anew(house: House, database: Database) -> None:
     await house.install(ACME)
     await answered(house[ACME])
 
-    await purge(sessions, ACME)
+    house.slacks.uninstall(house[ACME])
+    await purged(database, ACME)
     await house.install(ACME)
 
     assert "at eight" in (await answered(house[ACME]))[0]
     assert await rows(database.owner_url, "SELECT team_id, name FROM workspaces") == [(ACME, "Acme")]
+
+
+async def test_a_purge_that_was_cut_off_is_done_by_who_starts_next(
+    settings: Settings, house: House, sessions: Sessions, database: Database
+) -> None:
+    async with over_http(settings, house):
+        await house.install(ACME)
+        await answered(house[ACME])
+    async with sessions.purging(ACME) as session:
+        assert await DepartureRepository(session).record(ACME, told_at=None)
+
+    async with over_http(settings, house):
+        await purged(database, ACME)
+
+    assert await rows(database.owner_url, "SELECT team_id FROM installations") == []
 
 
 @pytest.mark.usefixtures("bot")

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from bot.db.guard import PING_TIMEOUT_S, guard, server_settings
 from bot.db.types import register_codecs
-from bot.errors import DatabaseUnavailable, InvalidSettings
+from bot.errors import DatabaseUnavailable, InvalidSettings, WorkspaceGone
 from bot.values import Audience
 
 _VECTOR_SCHEMA = """
@@ -79,14 +79,18 @@ async def _prepare(connection: Any) -> None:
     await connection.execute(_REACH_SCHEMAS, schema)
 
 
-_AS_THE_BOT = text("SELECT set_config('app.team', :team, true), set_config('app.scope', 'workspace', true)")
+_AS_THE_BOT = text("SELECT enter_workspace(:team, 'workspace')")
+
+_AS_THE_PURGE = text("SELECT set_config('app.team', :team, true) = :team, set_config('app.scope', 'workspace', true)")
 
 _AS_AN_AUDIENCE = text("""
-    SELECT set_config('app.team', :team, true), set_config('app.scope', 'audience', true),
+    SELECT enter_workspace(:team, 'audience'),
            set_config('app.channels', CAST(CAST(:channels AS text[]) AS text), true),
            set_config('transaction_read_only', 'on', true)
 """)
-"""What the policies look at (bot/db/protection.py), until the transaction ends. PostgreSQL itself quotes the channels."""
+"""What the policies look at (bot/db/protection.py), until the transaction ends. PostgreSQL itself quotes the channels.
+
+The first column says whether the workspace lets us in: `enter_workspace` (revision 0008)."""
 
 Session = AsyncSession
 """What `Sessions` hands out, by a name of ours: who only passes it on needs to know no more of it."""
@@ -95,7 +99,8 @@ Session = AsyncSession
 class Sessions:
     """Hands out sessions; `tenant` and `reading` are the units of work, and nothing else opens one.
 
-    Both raise DatabaseUnavailable when PostgreSQL can't be reached or goes away; nothing is stored then, unless it
+    Both raise WorkspaceGone when the workspace was uninstalled: then nothing of it may be read or written any more; what
+    is in a transaction by then ends before anything is purged. They raise DatabaseUnavailable when PostgreSQL can't be reached or goes away; nothing is stored then, unless it
     went away during the commit itself.
     """
 
@@ -119,6 +124,12 @@ class Sessions:
             yield session
 
     @asynccontextmanager
+    async def purging(self, team_id: str) -> AsyncIterator[AsyncSession]:
+        """Open a transaction of the bot's own in a workspace, though it was uninstalled: for its purge alone."""
+        async with self._transaction(_AS_THE_PURGE, {"team": team_id}) as session:
+            yield session
+
+    @asynccontextmanager
     async def _transaction(self, scope: TextClause, values: Mapping[str, Any]) -> AsyncIterator[AsyncSession]:
         try:
             async with self._make.begin() as session:
@@ -135,7 +146,9 @@ class Sessions:
     @staticmethod
     async def _enter(session: AsyncSession, scope: TextClause, values: Mapping[str, Any]) -> None:
         try:
-            await session.execute(scope, values)
+            is_open: bool = (await session.execute(scope, values)).one()[0]
         except (OSError, InvalidRequestError) as error:  # nobody listens, or new connections die at once as well;
             # inside the block an OSError would be the caller's own
             raise DatabaseUnavailable(f"database: {type(error).__name__}") from error
+        if not is_open:
+            raise WorkspaceGone(f"{values['team']} was uninstalled")

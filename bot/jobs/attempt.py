@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -13,7 +14,7 @@ from procrastinate import BaseRetryStrategy, RetryDecision
 from procrastinate.jobs import Job
 
 from bot.db.engine import Session, Sessions
-from bot.errors import DatabaseUnavailable, ServiceUnavailable, Superseded
+from bot.errors import DatabaseUnavailable, ServiceUnavailable, Superseded, WorkspaceGone
 from bot.jobs import queue
 from bot.jobs.claim import WorkClaim
 from bot.jobs.queue import Task, UnsaidError
@@ -92,6 +93,9 @@ class Attempts:
                 work = await self._attempt(work)
         except DatabaseUnavailable:
             raise PutBackError(_SETTLE_POLL_S) from None
+        except WorkspaceGone:
+            self.unreturned.pop(work_id, None)
+            log.info("work.dropped", work_id=str(work_id))
         finally:
             self._running.discard(running)
 
@@ -264,8 +268,9 @@ class Attempts:
             log.warning("work.unreturned", reason=str(error))
 
     async def _hand_back(self, work: ClaimedWork) -> None:
-        async with self._sessions.tenant(self._team_id) as session:
-            await WorkRepository(session).requeue(work.team_id, work.id, work.epoch)
+        with contextlib.suppress(WorkspaceGone):  # then nobody is to have it
+            async with self._sessions.tenant(self._team_id) as session:
+                await WorkRepository(session).requeue(work.team_id, work.id, work.epoch)
         self.unreturned.pop(work.id, None)
 
 

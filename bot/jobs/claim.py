@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from bot.errors import Superseded
 from bot.repositories.work import ClaimedWork, WorkRepository
@@ -26,4 +28,8 @@ class WorkClaim:
         work = self._work
         if not await WorkRepository(session).finish(work.team_id, work.id, work.epoch, "done"):
             raise Superseded(f"{work.task} {work.key}: epoch {work.epoch} is over")
+        event.listen(session.sync_session, "after_commit", self._note_finished, once=True)
+
+    def _note_finished(self, _: Session) -> None:
+        """What is rolled back isn't finished: a file that was deleted while it was fetched, say."""
         self.is_finished = True

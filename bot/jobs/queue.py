@@ -26,7 +26,8 @@ TASK_POOL = {"answer": "answer", "ingest": "ingest"}
 """The pool of each task that isn't a chore."""
 
 JOB = "work"
-"""The one task procrastinate knows."""
+PURGE = "purge"
+"""The tasks procrastinate knows; of the second, the name of its queue too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,22 @@ async def defer(session: AsyncSession, team_id: str, work_ids: Sequence[UUID]) -
     await session.execute(_DEFER, {"team": team_id, "ids": list(work_ids), "job": JOB})
 
 
+async def defer_purge(session: AsyncSession, team_id: str) -> None:
+    """Send the job of purging a workspace, which is nobody's work: any worker of any workspace takes it."""
+    await session.execute(_DEFER_PURGE, {"team": team_id})
+
+
+async def list_purges(session: AsyncSession) -> list[str]:
+    """Return the workspaces whose purge has been sent for and not ended."""
+    return list(await session.scalars(_PURGES))
+
+
+async def drop_jobs(session: AsyncSession, team_id: str) -> int:
+    """Delete every job of a workspace, whatever became of it; return how many there were."""
+    names = [queue_name(team_id, pool) for pool in POOLS]
+    return len((await session.execute(_DROP, {"team": team_id, "queues": names})).all())
+
+
 def queue_name(team_id: str, pool: str) -> str:
     """Return the name under which procrastinate knows a pool of a workspace."""
     return f"{team_id}/{pool}"
@@ -103,4 +120,22 @@ _DEFER = text("""
                    jsonb_build_object('team_id', team_id, 'work_id', id), NULL
                )::procrastinate_job_to_defer_v1 ORDER BY id)))
       FROM work WHERE team_id = :team AND id = ANY(CAST(:ids AS uuid[]))
+""")
+
+_DEFER_PURGE = text(f"""
+    SELECT unnest(procrastinate_defer_jobs_v1(array[
+               row('{PURGE}', '{PURGE}', 0, '{PURGE}:' || CAST(:team AS text), NULL,
+                   jsonb_build_object('team_id', CAST(:team AS text)), NULL)::procrastinate_job_to_defer_v1]))
+""")
+
+_PURGES = text(f"""
+    SELECT DISTINCT args ->> 'team_id' FROM procrastinate_jobs
+     WHERE queue_name = '{PURGE}' AND status IN ('todo', 'doing') ORDER BY 1
+""")
+
+_DROP = text(f"""
+    DELETE FROM procrastinate_jobs
+     WHERE queue_name = ANY(CAST(:queues AS text[]))
+        OR queue_name = '{PURGE}' AND status = 'todo' AND args ->> 'team_id' = :team
+    RETURNING id
 """)

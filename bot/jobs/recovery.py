@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from bot.db.engine import Sessions
 from bot.jobs.holding import HeldJobs
-from bot.jobs.queue import POOLS, Queue, defer, queue_name
+from bot.jobs.queue import POOLS, PURGE, Queue, defer, queue_name
 from bot.repositories.work import WorkRepository
 from bot.values import Errand
 
@@ -41,7 +41,7 @@ class Recovery:
         self._hourly = hourly
         self._team_id = team_id
         self._stall_s = stall_s
-        self._queues = [queue_name(team_id, pool) for pool in POOLS]
+        self._queues = [*(queue_name(team_id, pool) for pool in POOLS), PURGE]
         self._suspects: dict[tuple[int, int], float] = {}
         self._reaped_at = self._swept_at = self._cleaned_at = -CLEAN_EVERY_S
 

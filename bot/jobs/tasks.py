@@ -68,6 +68,7 @@ class Tasks:
             "index": Task(self._index, _only_log),
             "forget": Task(self._forget, _only_log),
             "unsay": Task(self._unsay, _only_log),
+            "vacate": Task(self._vacate, _only_log),
             "retract": Task(self._retract, _only_log),
             "expire": Task(self._expire, _only_log),
             "backfill": Task(self._read_missed, _only_log),
@@ -140,12 +141,16 @@ class Tasks:
     async def _index(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._indexes.build(work.team_id)
 
-    async def _forget(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
+    async def _forget(self, work: ClaimedWork, claim: Claim) -> float | None:  # noqa: ARG002  # every task gets one
         await self._documents.forget_file(work.team_id, work.ids["file_id"])
+        return await self._deletions.unshow(work.team_id, work.ids["file_id"])
 
     async def _unsay(self, work: ClaimedWork, claim: Claim) -> float | None:  # noqa: ARG002  # every task gets one
         place = {name: work.ids[name] for name in ("channel_id", "message_ts")}
         return await self._deletions.unsay(work.team_id, **place)
+
+    async def _vacate(self, work: ClaimedWork, claim: Claim) -> float | None:  # noqa: ARG002  # every task gets one
+        return await self._deletions.vacate(work.team_id, work.ids["channel_id"])
 
     async def _retract(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._deletions.retract(work.team_id, [UUID(one) for one in work.ids["document_ids"].split()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -14,11 +14,11 @@ from procrastinate.worker import Worker as PoolWorker
 
 from bot.db.engine import Sessions
 from bot.ending import end_tasks
-from bot.errors import DatabaseUnavailable
-from bot.jobs.attempt import START_INTERVAL_S, Attempts, PutBackStrategy
+from bot.errors import DatabaseUnavailable, WorkspaceGone
+from bot.jobs.attempt import START_INTERVAL_S, Attempts, PutBackError, PutBackStrategy
 from bot.jobs.connection import QueueConnector
 from bot.jobs.holding import HeldJobs
-from bot.jobs.queue import JOB, POOLS, Task, queue_name
+from bot.jobs.queue import JOB, POOLS, PURGE, Task, queue_name
 from bot.jobs.recovery import HourlyErrand, Recovery
 
 log = structlog.get_logger()
@@ -36,13 +36,15 @@ _STOP_S = 4.5
 _MANY, _FEW = 8, 2
 """Connections of a worker, beside those it listens on."""
 
+_AGAIN_S = 1.0
+
 
 class QueueLostError(Exception):
     """The queue can't be worked on over these connections any more."""
 
 
 class Worker:
-    """Does the work of one workspace, whatever becomes of the database meanwhile.
+    """Does the work of one workspace, whatever becomes of the database meanwhile; and `purge`, of whichever is due.
 
     A thrifty one makes do with two connections to the database, for a process that has many: it looks for work every
     `poll_s` and isn't told of it.
@@ -53,6 +55,7 @@ class Worker:
         sessions: Sessions,
         tasks: Mapping[str, Task],
         *,
+        purge: Callable[[str], Awaitable[None]] | None = None,
         queue_url: str,
         team_id: str,
         stall_s: float = 30,
@@ -63,6 +66,7 @@ class Worker:
         thrifty: bool = False,
     ) -> None:
         self._thrifty = thrifty
+        self._purge_workspace = purge
         self._queue_url = queue_url
         self._team_id = team_id
         self._stall_s = stall_s
@@ -112,7 +116,11 @@ class Worker:
         try:
             async with asyncio.timeout(_OPEN_S):
                 await app.open_async()
-            await self._work_on(connector, jobs, [self._pool_worker(app, pool) for pool in POOLS])
+            workers = [self._pool_worker(app, pool, queue_name(self._team_id, pool), POOLS[pool]) for pool in POOLS]
+            if self._purge_workspace is not None:
+                app.task(name=PURGE, retry=PutBackStrategy())(self._purge)
+                workers.append(self._pool_worker(app, PURGE, PURGE, 1))
+            await self._work_on(connector, jobs, workers)
         except (ConnectorException, DatabaseUnavailable, QueueLostError, TimeoutError) as error:
             log.warning("queue.unreachable", reason=str(error.__cause__ or error) or type(error).__name__)
         except Exception:  # the edge: whatever is wrong, a queue that stops is worse
@@ -123,12 +131,20 @@ class Worker:
     async def _work(self, context: JobContext, *, team_id: str, work_id: str) -> None:  # noqa: ARG002  # every job's
         await self._attempts.run(UUID(work_id))
 
-    def _pool_worker(self, app: App, pool: str) -> PoolWorker:
+    async def _purge(self, *, team_id: str) -> None:
+        """Purge a workspace, ours or another: its own workers may be gone by now."""
+        assert self._purge_workspace is not None  # noqa: S101  # else nobody takes these jobs here
+        try:
+            await self._purge_workspace(team_id)
+        except DatabaseUnavailable as error:
+            raise PutBackError(_AGAIN_S) from error
+
+    def _pool_worker(self, app: App, name: str, queue: str, concurrency: int) -> PoolWorker:
         return PoolWorker(
             app,
-            queues=[queue_name(self._team_id, pool)],
-            name=pool,
-            concurrency=POOLS[pool],
+            queues=[queue],
+            name=name,
+            concurrency=concurrency,
             fetch_job_polling_interval=self._poll_s,
             listen_notify=not self._thrifty,
             abort_job_polling_interval=600,
@@ -201,6 +217,8 @@ class Worker:
                 await self._recovery.tend(jobs, worker_ids=sorted(self._worker_ids))
             except (ConnectorException, DatabaseUnavailable) as error:
                 log.warning("queue.untended", reason=str(error.__cause__ or error))
+            except WorkspaceGone:
+                log.debug("queue.deserted", team_id=self._team_id)
             await asyncio.sleep(BEAT_S)
 
 

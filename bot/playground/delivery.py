@@ -21,6 +21,9 @@ ACK_TIMEOUT_S = 3.0
 RETRY_DELAYS_S = (0.0, 60.0, 300.0)
 """When Slack tries again: at once, after a minute, after five more."""
 
+FAREWELLS = frozenset({"app_uninstalled", "tokens_revoked"})
+"""All that an app hears of a workspace that has removed it."""
+
 log = structlog.get_logger()
 
 
@@ -95,7 +98,8 @@ class Deliveries:
 
     def send(self, event: Json) -> Delivery | None:
         """Start an event on its way and return at once; None when the app doesn't listen to its kind."""
-        if subscription_of(event) not in self.subscriptions:
+        kind = subscription_of(event)
+        if kind not in self.subscriptions or not (self._store.is_installed or kind in FAREWELLS):
             return None
         envelope = copy.deepcopy(self._events.envelope(event, self._store.ids.new("Ev")))
         delivery = Delivery(envelope["event"], envelope)

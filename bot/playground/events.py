@@ -187,13 +187,13 @@ class Events:
         shown = user_json(user, with_email=False)
         return {"type": kind, "user": shown, "cache_ts": int(time.time()), "event_ts": self._store.ids.ts()}
 
-    def tokens_revoked(self) -> Json:
-        """The app's tokens for this workspace are worthless."""
-        return {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [self._store.bot.id]}}
-
     def app_uninstalled(self) -> Json:
-        """The app was taken out of the workspace."""
+        """The app was removed from the workspace."""
         return {"type": "app_uninstalled"}
+
+    def tokens_revoked(self) -> Json:
+        """The bot's token is worth nothing any more; Slack names whose it was."""
+        return {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [self._store.bot.id]}}
 
     def session_stopped(self, user: User, channel_id: str, thread_ts: str, streams: Sequence[str]) -> Json:
         """Somebody pressed Stop while these messages were being written."""

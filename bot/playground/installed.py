@@ -13,7 +13,7 @@ MORE_SCOPES = frozenset({"channels:join", "files:write", "im:write", "reactions:
 
 SUBSCRIPTIONS = frozenset(
     {
-        *("app_home_opened", "app_mention", "file_deleted"),
+        *("app_home_opened", "app_mention", "app_uninstalled", "file_deleted", "tokens_revoked"),
         *("channel_archive", "channel_deleted", "channel_id_changed", "channel_left", "channel_rename"),
         *("channel_shared", "channel_unarchive", "channel_unshared", "group_archive", "group_deleted", "group_left"),
         *("group_rename", "group_unarchive", "member_joined_channel", "member_left_channel"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Self
 
 from aiohttp import web
@@ -61,14 +62,13 @@ class LocalSlack(Hands):
         deliveries = Deliveries(store, events, self.sockets, subscriptions, kept=history_kept)
         workspace = Workspace(store, events, deliveries, watchers)
         super().__init__(workspace, Interactions(workspace), commands=commands)
-        self.tokens = Tokens(f"xoxb-{secrets.token_hex(12)}", f"xapp-{secrets.token_hex(12)}", secrets.token_hex(16))
+        tokens = Tokens(_bot_token(), f"xapp-{secrets.token_hex(12)}", secrets.token_hex(16))
         self.faults, self.manners = Faults(), Manners()
-        self.subscribed = set(subscriptions)
         self.limiter = PostLimiter(posts_per_second, burst=post_burst)
         self.scopes = set(scopes)
         self._uploads = Uploads(store)
         backstage = Backstage(workspace, self.sockets, self._uploads, self.interactions, self.limiter, self.scopes)
-        self.web_api = WebApi(backstage, self.tokens, self.faults, self.manners, calls_kept=history_kept)
+        self.web_api = WebApi(backstage, tokens, self.faults, self.manners, calls_kept=history_kept)
         self._host, self._port = host, port
         self._page = Page(self, home_tab=home_tab, is_connected=self._is_connected, loopback_only=host in LOOPBACK)
         self._runner: web.AppRunner | None = None
@@ -104,6 +104,11 @@ class LocalSlack(Hands):
     def signing_secret(self) -> str:
         """What HTTP deliveries are signed with."""
         return self.tokens.signing_secret
+
+    @property
+    def tokens(self) -> Tokens:
+        """The secrets the app has now."""
+        return self.web_api.tokens
 
     @property
     def calls(self) -> Sequence[RecordedCall]:
@@ -143,16 +148,9 @@ class LocalSlack(Hands):
         self.web_api.disabled.difference_update(methods)
 
     def install(self) -> None:
-        """Let the app in, where it isn't from the beginning: from now on it hears what happens."""
-        self.workspace.deliveries.subscriptions = set(self.subscribed)
-
-    def uninstall(self) -> None:
-        """Take the app out: its token is worthless at once, it hears so twice, then nothing more."""
-        deliveries, events = self.workspace.deliveries, self.workspace.events
-        self.tokens.bot = ""
-        deliveries.send(events.tokens_revoked())
-        deliveries.send(events.app_uninstalled())
-        deliveries.subscriptions = set()
+        """Install the app again after `uninstall`, with a bot token of a new installation; the old one stays dead."""
+        self.web_api.tokens = replace(self.tokens, bot=_bot_token())
+        self.store.is_installed = True
 
     async def deliver_over_http(self, url: str) -> HttpTransport:
         """From now on post events, commands and interactions to this URL, signed, instead of Socket Mode."""
@@ -192,3 +190,7 @@ class LocalSlack(Hands):
         except ValueError:
             return web.json_response({"ok": False, "error": "invalid_payload"}, status=400)
         return web.Response(text="ok")
+
+
+def _bot_token() -> str:
+    return f"xoxb-{secrets.token_hex(12)}"

@@ -116,5 +116,9 @@ class Places(Copies):
         user.deleted = user.deleted if deleted is None else deleted
         self.workspace.deliveries.send(self.workspace.events.person("user_change", user))
 
+    def uninstall(self) -> None:
+        """Remove the app from the workspace."""
+        self.workspace.uninstall()
+
     def _owner(self, channel: Channel) -> User:
         return self.store.users[channel.creator_id]

@@ -78,6 +78,14 @@ class Rooms:
         self._send(channel.id, self.events.channel_disconnected(channel, team_id))
         self.watchers.tell("channels")
 
+    def uninstall(self) -> None:
+        """Remove the app: its token is dead when it hears of it, and it hears of nothing else."""
+        if not self.store.is_installed:
+            return
+        self.store.is_installed = False
+        self.deliveries.send(self.events.tokens_revoked())
+        self.deliveries.send(self.events.app_uninstalled())
+
     def _hears(self, channel_id: str) -> bool:
         channel = self.store.channels.get(channel_id)
         return channel is not None and self.store.bot.id in channel.members

@@ -21,9 +21,6 @@ from bot.playground.sockets import Sockets
 from bot.playground.state import Json, Store
 from bot.playground.web_api import Tokens
 
-FAREWELLS = frozenset({"app_uninstalled", "tokens_revoked"})
-"""What an app with OAuth subscribes to."""
-
 AUTHORIZE_PATH = "/oauth/v2/authorize"
 
 
@@ -86,10 +83,9 @@ class LocalSlacks:
         slack = LocalSlack(team_id=team_id, posts_per_second=None)
         slack.store.team_name, slack.store.domain = name, name.lower()
         slack.store.base_url, slack.store.enterprise_id = self._store.base_url, enterprise_id
-        slack.tokens = slack.web_api.tokens = Tokens("", self.app_token, self.signing_secret)
+        slack.web_api.tokens = Tokens("", self.app_token, self.signing_secret)
+        slack.store.is_installed = False
         slack.workspace.deliveries.transport = self._http or self.sockets
-        slack.subscribed |= FAREWELLS
-        slack.workspace.deliveries.subscriptions = set()
         self.workspaces[team_id] = slack
         return slack
 

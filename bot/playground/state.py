@@ -155,6 +155,7 @@ class Store:
         self.base_url = ""
         self.app_id = "A0RECOLLECT"
         self.bot_id = "B0RECOLLECT"
+        self.is_installed = True
         self.bot = User("U0RECOLLECT", bot_name, team_id, is_bot=True)
         self.users: dict[str, User] = {self.bot.id: self.bot}
         self.channels: dict[str, Channel] = {}

@@ -139,7 +139,10 @@ class WebApi:
             return
         if not token:
             raise ApiRefusal("not_authed")
-        if self.tokens.kind(token) != method.token:
+        kind = self.tokens.kind(token)
+        if kind == "bot" and not self._backstage.workspace.store.is_installed:
+            raise ApiRefusal("account_inactive")
+        if kind != method.token:
             raise ApiRefusal("not_allowed_token_type")
 
     def _record(self, name: str, args: Json, error: str | None) -> None:

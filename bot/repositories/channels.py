@@ -52,7 +52,8 @@ class ChannelRepository:
     async def record_channel(self, team_id: str, channel: Channel, *, seen: Changes | None = None) -> bool:
         """Store a channel as Slack describes it now, with its people in place of those known before.
 
-        False, and nothing is stored, when Slack has told of a change since `seen`: the description may be older.
+        False, and nothing is stored, when Slack has told of a change since `seen`: the description may be older. So it
+        is when the channel was deleted.
         """
         if seen is None:
             seen = await self.get_changes(team_id, [channel.channel_id])
@@ -231,7 +232,9 @@ _ADOPT_MODEL = text("""
 
 _RECORD_CHANNEL = text("""
     INSERT INTO channels (team_id, channel_id, kind, name, has_outsiders, synced_at)
-    VALUES (:team, :channel, :kind, :name, :has_outsiders, now())
+    SELECT CAST(:team AS text), CAST(:channel AS text), CAST(:kind AS text), CAST(:name AS text),
+           CAST(:has_outsiders AS boolean), now()
+     WHERE NOT EXISTS (SELECT FROM tombstones WHERE team_id = :team AND kind = 'channel' AND key = :channel)
     ON CONFLICT (team_id, channel_id) DO UPDATE
        SET kind = excluded.kind, name = excluded.name, has_outsiders = excluded.has_outsiders, synced_at = now()
      WHERE channels.changes = :seen

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from bot.db.models import Conversation, Message
+from bot.errors import NotFound, Superseded
 from bot.repositories import turns
 from bot.repositories.audience import PUBLIC_MAX_AGE_S
 from bot.repositories.buckets import Costs
@@ -50,7 +51,8 @@ class ConversationRepository:
 
         `private`: the asker alone will see the answer. The ages say how long what Slack told of a channel holds.
         `costs` is what the question takes from which bucket; the day's tokens are told when they are to be counted.
-        Safe to call twice, at once too: the question is stored once, and takes once.
+        Safe to call twice, at once too: the question is stored once, and takes once; one that was deleted isn't stored.
+        Raises Superseded when its channel was deleted.
         """
         parameters = {
             **person_parameters(question.team_id, person),
@@ -68,7 +70,10 @@ class ConversationRepository:
             row = (await self._session.execute(turns.BEGIN, parameters)).mappings().one_or_none()
             if row is not None:
                 return turns.turn_context(row, person)
-        return turns.turn_context((await self._session.execute(turns.BEGIN, parameters)).mappings().one(), person)
+        row = (await self._session.execute(turns.BEGIN, parameters)).mappings().one_or_none()
+        if row is None:
+            raise Superseded(f"channel {question.channel_id} was deleted")
+        return turns.turn_context(row, person)
 
     async def record_answer(
         self,
@@ -116,7 +121,10 @@ class ConversationRepository:
     async def record_thread_root(
         self, team_id: str, channel_id: str, thread_ts: str, *, started_by: UUID | None = None
     ) -> UUID:
-        """Return the conversation of a thread, made when it isn't there. Safe to call twice at once."""
+        """Return the conversation of a thread, made when it isn't there. Safe to call twice at once.
+
+        Raises NotFound when its channel was deleted.
+        """
         parameters = {
             "team": team_id,
             "new_conversation_id": new_id(),
@@ -127,7 +135,9 @@ class ConversationRepository:
         }
         conversation_id: UUID | None = await self._session.scalar(_RECORD_ROOT, parameters)
         if conversation_id is None:  # made by another transaction meanwhile: now it shows
-            conversation_id = (await self._session.execute(_RECORD_ROOT, parameters)).scalar_one()
+            conversation_id = await self._session.scalar(_RECORD_ROOT, parameters)
+        if conversation_id is None:
+            raise NotFound(f"channel {channel_id} was deleted", user_message="That channel was deleted.")
         return conversation_id
 
     async def record_question(self, question: Question, conversation_id: UUID, *, author_id: UUID) -> UUID:

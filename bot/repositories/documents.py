@@ -15,7 +15,7 @@ from bot.db.models import Document, DocumentShare
 from bot.errors import NotFound
 from bot.repositories import shares, versions
 from bot.repositories.statistics import subtract_statistics
-from bot.repositories.tombstones import MessageTombstones, TombstoneRepository
+from bot.repositories.tombstones import ChannelTombstones, MessageTombstones, TombstoneRepository
 from bot.repositories.versions import RecordedDocument
 from bot.text.clean import clean, clean_or_none, clean_tree
 from bot.values import Audience, DocumentStatus, Share
@@ -230,6 +230,8 @@ class DocumentRepository:
         message = share.message_ts and f"{share.channel_id}:{share.message_ts}"
         if message and await MessageTombstones(self._session).is_gone(team_id, message):
             raise NotFound(f"message {message} was deleted", user_message="The message that shared it was deleted.")
+        if await ChannelTombstones(self._session).is_gone(team_id, share.channel_id):
+            raise NotFound(f"channel {share.channel_id} was deleted", user_message="That channel was deleted.")
 
     async def _update(self, team_id: str, document_ids: Sequence[UUID], values: dict[str, Any]) -> int:
         statement = (

@@ -10,8 +10,12 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.db.models import UNFINISHED
 from bot.text.clean import clean
 from bot.values import first_id, new_id
+
+LOOKED_AT_ONCE = 2000
+"""Events that are looked through in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,26 @@ class InboxRepository:
         rows = await self._session.execute(_NAMING, parameters)
         return [StoredEvent(row.id, row.body) for row in rows]
 
+    async def list_page_naming(
+        self, team_id: str, word: str, *, after: UUID | None
+    ) -> tuple[list[StoredEvent], UUID | None]:
+        """Look through the events after `after`, oldest first; return those in which a word of ASCII stands.
+
+        With them comes the event after which to go on, None when these were the last.
+        """
+        parameters = {"team": team_id, "word": word.encode("ascii"), "after": after, "limit": LOOKED_AT_ONCE}
+        rows = (await self._session.execute(_PAGE_NAMING, parameters)).all()
+        found = [StoredEvent(row.id, row.body) for row in rows if row.body is not None]
+        return found, rows[-1].id if len(rows) == LOOKED_AT_ONCE else None
+
+    async def purge_unneeded(self, team_id: str, inbox_ids: Collection[UUID]) -> int:
+        """Empty those of these events that nobody needs any more; return how many are left whole.
+
+        A deletion needs no words.
+        """
+        purged = await self._session.execute(_PURGE_UNNEEDED, {"team": team_id, "ids": list(inbox_ids)})
+        return len(inbox_ids) - len(purged.all())
+
     async def purge(self, team_id: str, inbox_ids: Collection[UUID]) -> None:
         """Empty these events; that they were delivered stays known."""
         statement = text("UPDATE inbox SET body = '' WHERE team_id = :team AND id = ANY(:ids)")
@@ -60,4 +84,19 @@ _NAMING = text("""
     SELECT id, body FROM inbox
      WHERE team_id = :team AND id >= :first AND position(CAST(:word AS bytea) IN body) > 0
      ORDER BY id
+""")
+
+_PAGE_NAMING = text("""
+    SELECT id, CASE WHEN position(CAST(:word AS bytea) IN body) > 0 THEN body END AS body FROM inbox
+     WHERE team_id = :team AND (CAST(:after AS uuid) IS NULL OR id > :after)
+     ORDER BY id LIMIT :limit
+""")
+
+_PURGE_UNNEEDED = text(f"""
+    UPDATE inbox i SET body = ''
+     WHERE i.team_id = :team AND i.id = ANY(:ids)
+       AND NOT EXISTS (SELECT FROM work w
+                        WHERE w.team_id = :team AND w.inbox_id = i.id AND (w.{UNFINISHED} OR w.state = 'copy')
+                          AND w.task NOT IN ('forget', 'unsay'))
+    RETURNING i.id
 """)

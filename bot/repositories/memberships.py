@@ -32,6 +32,12 @@ class MembershipRepository:
         await self.record_channel_change(team_id, channel_id)
         await self._session.execute(_LEFT, {"team": team_id, "channel": channel_id, "user": user_id})
 
+    async def close_channel(self, team_id: str, channel_id: str) -> None:
+        """Note that a channel is gone: from now on nobody is in it, and nothing of it is anybody's to read."""
+        parameters = {"team": team_id, "channel": channel_id}
+        await self._session.execute(_CHANNEL_CLOSED, parameters)
+        await self._session.execute(_ALL_LEFT, parameters)
+
     async def record_person_change(self, team_id: str, person: Person) -> bool:
         """Note that somebody isn't what we knew; False when what Slack tells is no news to the walls.
 
@@ -54,6 +60,14 @@ _CHANNEL_CHANGED = text("""
     INSERT INTO channels (team_id, channel_id, changes) VALUES (:team, :channel, 1)
     ON CONFLICT (team_id, channel_id) DO UPDATE SET synced_at = NULL, changes = channels.changes + 1
 """)
+
+_CHANNEL_CLOSED = text("""
+    INSERT INTO channels (team_id, channel_id, changes) VALUES (:team, :channel, 1)
+    ON CONFLICT (team_id, channel_id) DO UPDATE
+       SET kind = 'private', has_outsiders = true, synced_at = NULL, changes = channels.changes + 1
+""")
+
+_ALL_LEFT = text("DELETE FROM channel_members WHERE team_id = :team AND channel_id = :channel")
 
 _JOINED = text("""
     INSERT INTO channel_members (team_id, channel_id, slack_user_id) VALUES (:team, :channel, :user)

@@ -61,6 +61,12 @@ async def delete_oldest_shares(session: AsyncSession, team_id: str, *, before: d
     return await _delete(session, oldest, {"team": team_id, "before": before, "limit": limit})
 
 
+async def delete_some_shares_in(session: AsyncSession, team_id: str, channel_id: str, *, limit: int) -> list[UUID]:
+    """Delete some of a channel's shares; return each one's document."""
+    some = "id IN (SELECT id FROM document_shares WHERE team_id = :team AND channel_id = :channel ORDER BY id LIMIT :limit)"
+    return await _delete(session, some, {"team": team_id, "channel": channel_id, "limit": limit})
+
+
 async def delete_shares_by(session: AsyncSession, team_id: str, user_id: UUID) -> int:
     """Delete the shares that one person made, in every channel; return how many went."""
     return len(await _delete(session, "shared_by = :user", {"team": team_id, "user": user_id}))

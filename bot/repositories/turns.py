@@ -35,6 +35,7 @@ conversation_new AS (
       FROM person p
      WHERE NOT EXISTS (SELECT 1 FROM conversations
                         WHERE team_id = :team AND channel_id = :channel AND thread_ts = :thread_ts)
+       AND NOT EXISTS (SELECT 1 FROM tombstones WHERE team_id = :team AND kind = 'channel' AND key = :channel)
     ON CONFLICT DO NOTHING
     RETURNING id, thread_read_at
 ), conversation AS (
@@ -62,6 +63,9 @@ message_new AS (
     SELECT :team, CAST(:message_id AS uuid), c.id, :channel, CAST(:ts AS text), p.id, :person_name, 'user',
            CAST(:content AS text)
       FROM conversation c CROSS JOIN person p
+     WHERE NOT EXISTS (SELECT 1 FROM tombstones
+                        WHERE team_id = :team AND (kind = 'channel' AND key = :channel
+                              OR kind = 'message' AND key = :channel || ':' || CAST(:ts AS text)))
     ON CONFLICT DO NOTHING
     RETURNING id
 ), {CHARGED.format(condition="EXISTS (SELECT FROM message_new)")}

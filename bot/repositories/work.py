@@ -128,6 +128,24 @@ class WorkRepository:
         state: str | None = await self._session.scalar(_STOP, parameters)
         return state == "stopping"
 
+    async def stop_in_channel(self, team_id: str, channel_id: str) -> int:
+        """Withdraw all that is to be answered, read or told in a channel that is gone; return how much there was.
+
+        What nobody is at is stopped at once: there is nothing to take back where there is no channel.
+        """
+        return len((await self._session.execute(_STOP_IN_CHANNEL, {"team": team_id, "channel": channel_id})).all())
+
+    async def stop_readings(self, team_id: str, document_id: UUID) -> int:
+        """Withdraw the reading of a document that is about to be deleted; return how many there were.
+
+        Nobody who begins anew after a crash brings it back then.
+        """
+        return len((await self._session.execute(_STOP_READINGS, {"team": team_id, "document": document_id})).all())
+
+    async def is_any_in_channel(self, team_id: str, channel_id: str) -> bool:
+        """Tell whether somebody is still at something in this channel."""
+        return bool(await self._session.scalar(_ANY_IN_CHANNEL, {"team": team_id, "channel": channel_id}))
+
     async def replace_stopped(self, team_id: str, task: str, key: str) -> UUID | None:
         """Let a copy of withdrawn work count in its place; return its id, None when there is no copy."""
         parameters = {"team": team_id, "task": task, "key": clean(key)}
@@ -201,6 +219,25 @@ _STOP = text("""
      WHERE team_id = :team AND task = :task AND key = :key AND state IN ('queued', 'running', 'copy')
     RETURNING state
 """)
+
+_IN_CHANNEL = "team_id = :team AND task IN ('answer', 'ingest', 'receipt') AND ids ->> 'channel_id' = :channel"
+
+_STOP_IN_CHANNEL = text(f"""
+    UPDATE work SET state = CASE state WHEN 'running' THEN 'stopping' ELSE 'stopped' END,
+           epoch = epoch + 1, attempts = 0, updated_at = now()
+     WHERE {_IN_CHANNEL} AND state IN ('queued', 'running', 'copy')
+    RETURNING id
+""")
+
+_STOP_READINGS = text("""
+    UPDATE work SET state = 'stopped', epoch = epoch + 1, updated_at = now()
+     WHERE team_id = :team AND task = 'ingest' AND state IN ('queued', 'running')
+       AND (ids ->> 'file_id', ids ->> 'channel_id') IN (
+           SELECT file_id, channel_id FROM document_shares WHERE team_id = :team AND document_id = :document)
+    RETURNING id
+""")
+
+_ANY_IN_CHANNEL = text(f"SELECT EXISTS (SELECT 1 FROM work WHERE {_IN_CHANNEL} AND {UNFINISHED})")
 
 _REPLACE_STOPPED = text(f"""
     WITH copied AS (

@@ -17,6 +17,7 @@ from bot.repositories.channels import ChannelRepository
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.tombstones import TombstoneRepository
 from bot.repositories.users import UserRepository
+from bot.repositories.work import WorkRepository
 from bot.services.audience import AudienceService
 from bot.services.errands import reread_errand, retract_errands
 from bot.services.ingest import IngestService, Upload
@@ -153,6 +154,8 @@ class DocumentService:
         is_theirs = is_admin or document.uploader_id == user_id
         async with self._sessions.tenant(audience.team_id) as session:
             documents = DocumentRepository(session)
+            if is_theirs:
+                await WorkRepository(session).stop_readings(audience.team_id, document_id)
             if is_theirs and not await documents.delete(audience.team_id, document_id):
                 raise _unknown(document_id)  # somebody else was a moment earlier
             if is_theirs:

@@ -75,6 +75,12 @@ def unsay_errand(team_id: str, *, channel_id: str, message_ts: str) -> Errand:
     return Errand("unsay", team_id, key, ids, lock=f"{team_id}:unsay:{key}")
 
 
+def vacate_errand(team_id: str, channel_id: str) -> Errand:
+    """Return the work of deleting all that a deleted channel held."""
+    ids = {"team_id": team_id, "channel_id": channel_id}
+    return Errand("vacate", team_id, channel_id, ids, lock=f"{team_id}:vacate:{channel_id}")
+
+
 def retract_errands(team_id: str, document_ids: Sequence[UUID]) -> Iterator[Errand]:
     """Yield the work of taking back the answers that rely on these documents, should they be out of reach now."""
     for start in range(0, len(document_ids), _RETRACTED_AT_ONCE):

@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from bot.db.engine import Sessions
-from bot.errors import InvalidRequest, ServiceUnavailable, TooManyRequests
+from bot.errors import InvalidRequest, ServiceUnavailable, TooManyRequests, WorkspaceGone
 from bot.repositories.audit import AuditRepository
 from bot.repositories.installations import (
     InstallationRepository,
@@ -98,7 +98,10 @@ class InstallationService:
         rows = await self._rows()
         changed = 0
         for row in rows:
-            changed += await self._reseal(row)
+            try:
+                changed += await self._reseal(row)
+            except WorkspaceGone:
+                log.info("tokens.left", team_id=row.team_id)  # its row is about to go
         return Resealed(len(rows), changed)
 
     async def refresh_due(self, exchange: TokenExchange, *, before_s: float = REFRESH_BEFORE_S) -> list[str]:
@@ -113,7 +116,7 @@ class InstallationService:
     async def _refresh_or_log(self, row: StoredInstallation, exchange: TokenExchange) -> bool:
         try:
             refreshed = await self._refresh(row, exchange)
-        except (InvalidRequest, ServiceUnavailable) as error:
+        except (InvalidRequest, ServiceUnavailable, WorkspaceGone) as error:
             log.warning("token.unrefreshed", team_id=row.team_id, error=type(error).__name__, reason=str(error))
             return False
         if refreshed:

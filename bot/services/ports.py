@@ -80,6 +80,9 @@ class Postings(Protocol):
     def tells_of(self, body: bytes, channel_id: str, ts: str) -> bool:
         """Tell whether a stored event is about the message with this ts, and so holds its words."""
 
+    def is_of(self, body: bytes, channel_id: str) -> bool:
+        """Tell whether a stored request was made in this channel, or tells of it."""
+
 
 class FileSource(Protocol):
     """Where shared files come from."""

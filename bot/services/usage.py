@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import structlog
 
 from bot.db.engine import Sessions
-from bot.errors import DatabaseUnavailable
+from bot.errors import DatabaseUnavailable, WorkspaceGone
 from bot.repositories.usage import UsageRepository
 from bot.values import Spending
 
@@ -72,5 +72,6 @@ class UsageService:
         for team_id, spending in batch:
             by_team[team_id].append(spending)
         for team_id, spendings in by_team.items():
-            async with self._sessions.tenant(team_id) as session:
-                await UsageRepository(session).record(team_id, spendings)
+            with suppress(WorkspaceGone):  # nobody is left to be told
+                async with self._sessions.tenant(team_id) as session:
+                    await UsageRepository(session).record(team_id, spendings)

@@ -186,13 +186,7 @@ class UserService:
     async def revoke_keys_of(self, team_id: str, slack_user_id: str, *, by: str = SLACK) -> int:
         """Make all keys of somebody in Slack worthless, because they were deactivated; return how many there were."""
         async with self._sessions.tenant(team_id) as session:
-            users, log_of_deeds = UserRepository(session), AuditRepository(session)
-            user = await users.get_by(team_id, slack_user_id=slack_user_id)
-            keys = [] if user is None else await users.list_api_keys(team_id, user.id)
-            for key in keys:
-                if await users.delete_api_key(team_id, key.id):
-                    await log_of_deeds.record(team_id, AuditEntry(by, Deed.KEY_REVOKED, f"key:{key.id}"))
-        return len(keys)
+            return await revoke_keys(session, team_id, slack_user_id, by=by)
 
     async def authenticate(self, key: str) -> Caller:
         """Return who holds this key. Raises Unauthenticated, the same for a malformed, unknown, wrong or expired one.
@@ -236,6 +230,17 @@ class UserService:
                 user = await _existing(users, team_id, email)
                 await _note_person(session, user, Deed.PERSON_RAISED, by=by, is_admin=True)
         return _account(user)
+
+
+async def revoke_keys(session: Session, team_id: str, slack_user_id: str, *, by: str = SLACK) -> int:
+    """Make all keys of somebody in Slack worthless when this transaction ends; return how many there were."""
+    users, log_of_deeds = UserRepository(session), AuditRepository(session)
+    user = await users.get_by(team_id, slack_user_id=slack_user_id)
+    keys = [] if user is None else await users.list_api_keys(team_id, user.id)
+    for key in keys:
+        if await users.delete_api_key(team_id, key.id):
+            await log_of_deeds.record(team_id, AuditEntry(by, Deed.KEY_REVOKED, f"key:{key.id}"))
+    return len(keys)
 
 
 def scopes_for(account: Account, *, wanted: Collection[str] = ()) -> frozenset[Scope]:

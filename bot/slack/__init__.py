@@ -11,9 +11,10 @@ from bot.slack.commands import CommandListeners
 from bot.slack.dispatch import on_error
 from bot.slack.events import EventListeners
 from bot.slack.membership import MembershipListeners
+from bot.slack.uninstalling import UninstallListeners
 
 EVENTS = (
-    *("app_home_opened", "app_mention", "file_deleted", "message"),
+    *("app_home_opened", "app_mention", "app_uninstalled", "file_deleted", "message", "tokens_revoked"),
     *("channel_archive", "channel_deleted", "channel_id_changed", "channel_left", "channel_rename", "channel_shared"),
     *("channel_unarchive", "channel_unshared", "group_archive", "group_deleted", "group_left", "group_rename"),
     *("group_unarchive", "member_joined_channel", "member_left_channel", "team_join", "user_change"),
@@ -28,6 +29,7 @@ def register(
     membership: MembershipListeners,
     commands: CommandListeners,
     actions: ActionListeners,
+    uninstalling: UninstallListeners,
     names: tuple[str, str, str],
 ) -> None:
     """Attach every listener; `names` are the slash commands for asking, searching and documents.
@@ -40,6 +42,8 @@ def register(
     app.event("message")(events.on_message)
     app.event("file_deleted")(events.on_file_deleted)
     app.event("app_home_opened")(events.on_app_home_opened)
+    app.event("app_uninstalled")(uninstalling.on_app_uninstalled)
+    app.event("tokens_revoked")(uninstalling.on_tokens_revoked)
     app.event("member_joined_channel")(membership.on_member_joined)
     app.event("member_left_channel")(membership.on_member_left)
     app.event("user_change")(membership.on_person_changed)
@@ -47,7 +51,7 @@ def register(
     app.event("channel_left")(membership.on_channel_changed)
     app.event("channel_archive")(membership.on_channel_changed)
     app.event("channel_unarchive")(membership.on_channel_changed)
-    app.event("channel_deleted")(membership.on_channel_changed)
+    app.event("channel_deleted")(membership.on_channel_deleted)
     app.event("channel_rename")(membership.on_channel_changed)
     app.event("channel_shared")(membership.on_channel_changed)
     app.event("channel_unshared")(membership.on_channel_changed)
@@ -55,7 +59,7 @@ def register(
     app.event("group_left")(membership.on_channel_changed)
     app.event("group_archive")(membership.on_channel_changed)
     app.event("group_unarchive")(membership.on_channel_changed)
-    app.event("group_deleted")(membership.on_channel_changed)
+    app.event("group_deleted")(membership.on_channel_deleted)
     app.event("group_rename")(membership.on_channel_changed)
     app.event(re.compile(".+"))(events.on_other)
     ask, find, docs = names

@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from bot.db.engine import Sessions
-from bot.errors import DatabaseUnavailable
+from bot.errors import DatabaseUnavailable, WorkspaceGone
 from bot.jobs.queue import Queue
 from bot.repositories.workspaces import WorkspaceRepository
 from bot.services.errands import backfill_errand
@@ -77,6 +77,8 @@ class Hearing:
         except (DatabaseUnavailable, TimeoutError) as error:
             log.warning("hearing.unrecorded", error=type(error).__name__)
             return
+        except WorkspaceGone:
+            log.info("hearing.deserted", team_id=self._team_id)
         if self._inbox.unstored_since == unstored:
             self._inbox.unstored_since = None
 

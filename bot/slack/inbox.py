@@ -9,16 +9,19 @@ from typing import Any
 
 import structlog
 
-from bot.db.engine import Sessions
-from bot.errors import DatabaseUnavailable
-from bot.jobs.queue import Queue
+from bot.db.engine import Session, Sessions
+from bot.errors import DatabaseUnavailable, WorkspaceGone
+from bot.jobs.queue import Queue, defer_purge
 from bot.repositories.inbox import InboxRepository
 from bot.repositories.memberships import MembershipRepository
-from bot.repositories.tombstones import MessageTombstones
-from bot.services.errands import answer_errand, ingest_errand, message_key, receipt_errand, unsay_errand
+from bot.repositories.tombstones import ChannelTombstones, MessageTombstones
+from bot.repositories.work import WorkRepository
+from bot.repositories.workspaces import DepartureRepository
+from bot.services.errands import answer_errand, ingest_errand, message_key, receipt_errand, unsay_errand, vacate_errand
+from bot.services.users import revoke_keys
 from bot.slack.payloads import Deletion, SlackMessage
 from bot.text.mrkdwn import without_mention
-from bot.values import Errand, Question
+from bot.values import Errand, Person, Question
 
 log = structlog.get_logger()
 
@@ -54,7 +57,7 @@ class Inbox:
     async def accept(self, raw: bytes, *, event_id: str, team_id: str, errands: Sequence[Errand]) -> None:
         """Store what Slack sent and its errands in one transaction; a copy of what is known changes nothing.
 
-        Nothing is to be done for a message whose deletion arrived first.
+        Nothing is to be done for a message whose deletion, or its channel's, arrived first: then its words aren't kept.
         """
         if errands:
             await self._in_time(self._accept(raw, event_id, team_id, errands))
@@ -63,9 +66,21 @@ class Inbox:
         """Store that a message is gone, and stop the work of answering it; an answer that is final stays."""
         await self._in_time(self._withdraw(raw, event_id, team_id, deletion))
 
+    async def close_channel(self, raw: bytes, *, event_id: str, team_id: str, channel_id: str) -> None:
+        """Store that a channel is gone: nobody reads it from here on, and what is done for it is stopped."""
+        await self._in_time(self._close_channel(raw, event_id, team_id, channel_id))
+
     async def note(self, team_id: str, change: Callable[[MembershipRepository], Awaitable[object]]) -> None:
         """Store that something of channels or people changed; nothing else of what Slack sent is kept."""
         await self._in_time(self._note(team_id, change))
+
+    async def note_person(self, team_id: str, person: Person) -> None:
+        """Store that somebody isn't what they were; of somebody deactivated, every API key is worthless from then on."""
+        await self._in_time(self._note_person(team_id, person))
+
+    async def depart(self, team_id: str, *, told_at: datetime | None) -> None:
+        """Store that the bot was uninstalled, `told_at` by Slack's clock: nobody is let in from here on, and all goes."""
+        await self._in_time(self._depart(team_id, told_at))
 
     def miss(self, since: datetime) -> None:
         """Note that something of what Slack sent since then may be missing here."""
@@ -74,7 +89,10 @@ class Inbox:
     async def _accept(self, raw: bytes, event_id: str, team_id: str, errands: Sequence[Errand]) -> None:
         async with self._sessions.tenant(team_id) as session:
             inbox_id = await InboxRepository(session).record(team_id, event_id, raw)
-            if inbox_id is None or await _is_gone(MessageTombstones(session), team_id, errands):
+            if inbox_id is None:
+                return
+            if await _is_gone(session, team_id, errands):
+                await InboxRepository(session).purge(team_id, [inbox_id])
                 return
             for errand in sorted(errands, key=lambda errand: errand.lock):  # the same order everywhere: no deadlock
                 await self._queue.enqueue(session, errand, inbox_id=inbox_id)
@@ -91,9 +109,33 @@ class Inbox:
             if await self._queue.withdraw(session, team_id, "answer", message):
                 log.info("question.withdrawn", message=message)
 
+    async def _close_channel(self, raw: bytes, event_id: str, team_id: str, channel_id: str) -> None:
+        async with self._sessions.tenant(team_id) as session:
+            if await InboxRepository(session).record(team_id, event_id, raw) is None:
+                return
+            await ChannelTombstones(session).record(team_id, channel_id)
+            await MembershipRepository(session).close_channel(team_id, channel_id)
+            await WorkRepository(session).stop_in_channel(team_id, channel_id)
+            await self._queue.enqueue(session, vacate_errand(team_id, channel_id))
+        log.info("channel.deleted", channel_id=channel_id)
+
     async def _note(self, team_id: str, change: Callable[[MembershipRepository], Awaitable[object]]) -> None:
         async with self._sessions.tenant(team_id) as session:
             await change(MembershipRepository(session))
+
+    async def _note_person(self, team_id: str, person: Person) -> None:
+        async with self._sessions.tenant(team_id) as session:
+            await MembershipRepository(session).record_person_change(team_id, person)
+            keys = await revoke_keys(session, team_id, person.user_id) if person.is_deactivated else 0
+        if keys:
+            log.info("key.revoked_all", user_id=person.user_id, keys=keys)
+
+    async def _depart(self, team_id: str, told_at: datetime | None) -> None:
+        async with self._sessions.purging(team_id) as session:
+            if not await DepartureRepository(session).record(team_id, told_at=told_at):
+                return
+            await defer_purge(session, team_id)
+        log.warning("workspace.uninstalled", team_id=team_id)
 
     async def _in_time(self, write: Coroutine[Any, Any, None]) -> None:
         """Await a write as long as Slack waits. One that is given up counts until it is really over."""
@@ -111,6 +153,8 @@ class Inbox:
             store.result()
         except DatabaseUnavailable as error:
             raise self._unstored(str(error)) from error
+        except WorkspaceGone as error:
+            log.info("event.dropped", reason=str(error))
 
     def _over(self, store: asyncio.Task[None]) -> None:
         self._stores.discard(store)
@@ -158,13 +202,14 @@ def _file_errands(message: SlackMessage, team_id: str) -> list[Errand]:
     ]
 
 
-async def _is_gone(tombstones: MessageTombstones, team_id: str, errands: Sequence[Errand]) -> bool:
-    """Tell whether the message that means these errands was deleted; errands of no message are never gone."""
+async def _is_gone(session: Session, team_id: str, errands: Sequence[Errand]) -> bool:
+    """Tell whether the message that means these errands, or its channel, was deleted; others are never gone."""
     ids = errands[0].ids
     if "message_ts" not in ids:
         return False
     message = message_key(ids["channel_id"], ids["message_ts"])
-    gone = await tombstones.is_gone(team_id, message)
+    gone = await MessageTombstones(session).is_gone(team_id, message)
+    gone = gone or await ChannelTombstones(session).is_gone(team_id, ids["channel_id"])
     if gone:
         log.info("message.gone", message=message)
     return gone

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import structlog
@@ -45,10 +45,14 @@ def mount_installing(
     installations: InstallationService,
     *,
     is_secure: bool,
+    welcome: Callable[[str], Awaitable[None]],
     on_installed: Callable[[], None],
 ) -> None:
-    """Serve both addresses; `on_installed` is called when a workspace let us in. Not `is_secure`: over plain HTTP."""
-    door = FrontDoor(oauth, installations, is_secure=is_secure, on_installed=on_installed)
+    """Serve both addresses. Not `is_secure`: over plain HTTP.
+
+    `welcome` is awaited before anything is stored for a workspace, `on_installed` called when all is.
+    """
+    door = FrontDoor(oauth, installations, is_secure=is_secure, welcome=welcome, on_installed=on_installed)
     app.router.add_get(INSTALL_PATH, door.leave, allow_head=False)
     app.router.add_get(REDIRECT_PATH, door.come_back, allow_head=False)
 
@@ -62,11 +66,13 @@ class FrontDoor:
         installations: InstallationService,
         *,
         is_secure: bool,
+        welcome: Callable[[str], Awaitable[None]],
         on_installed: Callable[[], None],
     ) -> None:
         self._oauth = oauth
         self._installations = installations
         self._is_secure = is_secure
+        self._welcome = welcome
         self._on_installed = on_installed
 
     async def leave(self, request: web.Request) -> web.Response:
@@ -119,6 +125,7 @@ class FrontDoor:
         except SlackRefusal as error:
             log.warning("sign_in.refused", reason=error.code[:40])
             return _refused()
+        await self._welcome(grant.team_id)
         await self._installations.install(grant)
         self._on_installed()
         return _installed(grant)

@@ -149,6 +149,18 @@ def tells_of(event: object, channel_id: str, ts: str) -> bool:
     return ts in {event.get("deleted_ts"), *(message.get("ts") for message in messages)}
 
 
+def place_named(request: Body) -> str | None:
+    """Return the channel of an event, of a command or of a click; None for what belongs to none."""
+    if "command" in request:
+        named = request.get("channel_id")
+    elif "actions" in request:
+        named = _field(request, "channel", "id")
+    else:
+        event = request.get("event")
+        named = change_place(event) or event.get("channel_id") if isinstance(event, dict) else None
+    return named if is_id(named) else None
+
+
 def converted_channel(event: object) -> str | None:
     """Return which channel was made private or public: Slack tells it by a notice in the channel alone."""
     if not isinstance(event, dict) or event.get("subtype") not in _CONVERSIONS:

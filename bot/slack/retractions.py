@@ -10,7 +10,7 @@ from bot.slack.blocks import literal, rich_text, section
 from bot.slack.client import MessageGone, SlackRefusal
 from bot.slack.intake import request_from
 from bot.slack.lost import label
-from bot.slack.payloads import tells_of
+from bot.slack.payloads import place_named, tells_of
 from bot.slack.posts import Address, Posts
 
 log = structlog.get_logger()
@@ -37,3 +37,6 @@ class SlackPostings:
 
     def tells_of(self, body: bytes, channel_id: str, ts: str) -> bool:
         return tells_of(request_from(body).get("event"), channel_id, ts)
+
+    def is_of(self, body: bytes, channel_id: str) -> bool:
+        return place_named(request_from(body)) == channel_id

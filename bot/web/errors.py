@@ -19,6 +19,7 @@ from bot.errors import (
     ServiceUnavailable,
     TooManyRequests,
     Unauthenticated,
+    WorkspaceGone,
 )
 from bot.values import new_id
 
@@ -32,6 +33,7 @@ _STATUSES: tuple[tuple[type[RecollectError], HTTPStatus, str], ...] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED, "unauthenticated"),
     (Forbidden, HTTPStatus.FORBIDDEN, "forbidden"),
     (NotFound, HTTPStatus.NOT_FOUND, "not_found"),
+    (WorkspaceGone, HTTPStatus.NOT_FOUND, "not_found"),
     (TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests"),
     (ServiceUnavailable, HTTPStatus.SERVICE_UNAVAILABLE, "service_unavailable"),
 )

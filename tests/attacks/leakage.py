@@ -39,6 +39,7 @@ from bot.slack.events import EventListeners
 from bot.slack.identity import authorize_as
 from bot.slack.inbox import Inbox
 from bot.slack.membership import MembershipListeners
+from bot.slack.uninstalling import UninstallListeners
 from bot.text.lexical import terms
 from bot.values import ChannelKind, Prompt, SharedFile, Turn, Usage, UserKind, Vector
 from tests.repositories.builders import store_texts
@@ -349,6 +350,7 @@ def _listen(house: House) -> None:
         bolt,
         events=EventListeners(inbox, unused, capabilities),
         membership=MembershipListeners(inbox),
+        uninstalling=UninstallListeners(inbox, bot_user_id=store.bot.id),
         commands=object.__new__(CommandListeners),
         actions=object.__new__(ActionListeners),
         names=("/ask", "/find", "/docs"),

@@ -15,9 +15,12 @@ from uuid import UUID
 
 import bot
 from bot import log
+from bot.db import engine
 from bot.errors import RecollectError
 from bot.llm.openai_server import OpenAIServer
 from bot.repositories.inbox import InboxRepository
+from bot.repositories.retractions import RetractionRepository
+from bot.repositories.tombstones import ChannelTombstones, MessageTombstones, TombstoneRepository
 from bot.services import users
 from bot.slack import blocks, claimed, http
 from bot.text import clean, mrkdwn, prompt, sentences, visible
@@ -148,6 +151,40 @@ def _talk() -> None:
     _replace(OpenAIServer, "_error_from", told)
 
 
+def _tombstones() -> None:
+    """Let nobody look whether something was deleted."""
+
+    async def never(*_: object) -> bool:
+        return False
+
+    for kind in (TombstoneRepository, MessageTombstones, ChannelTombstones):
+        _replace(kind, "is_gone", never)
+
+
+def _take_back() -> None:
+    """Let answers stand, whatever becomes of what they cite."""
+
+    async def none(*_: object, **__: object) -> int:
+        return 0
+
+    _replace(RetractionRepository, "retract", none)
+
+
+def _raw_bodies() -> None:
+    """Let what Slack delivered be kept as it came."""
+
+    async def nothing(*_: object) -> int:
+        return 0
+
+    _replace(InboxRepository, "purge", nothing)
+    _replace(InboxRepository, "purge_unneeded", nothing)
+
+
+def _departure() -> None:
+    """Let everybody into a workspace that was uninstalled."""
+    engine._AS_THE_BOT = engine._AS_THE_PURGE
+
+
 def _everywhere(function: Callable[..., Any], by: Callable[..., Any]) -> None:
     """Put `by` in a function's place wherever the bot has it. ValueError when it is nowhere."""
     for found_module in pkgutil.walk_packages(bot.__path__, "bot."):
@@ -196,6 +233,10 @@ CONTROLS: dict[str, Off] = {
     "redaction": _redaction,
     "key_hash": _key_hash,
     "talk": _talk,
+    "tombstones": _tombstones,
+    "take_back": _take_back,
+    "raw_bodies": _raw_bodies,
+    "departure": _departure,
 }
 """What can be switched off, by name: each replaces functions of the bot in this process."""
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.playground.local import LocalSlack
 from bot.playground.state import Channel, User
@@ -194,6 +196,7 @@ async def test_every_event_has_slacks_own_shape(
         slack.join(slack.store.bot, channel)
     slack.remove_channel(leads)
     slack.remove_channel(general)
+    slack.uninstall()
 
     for event in slack.events:
         contracts.check_event(event)
@@ -208,3 +211,28 @@ def test_a_misshapen_event_is_caught(contracts: Contracts) -> None:
 
     with pytest.raises(AssertionError, match="surprise"):
         contracts.check_event(event)
+
+
+async def test_an_app_that_is_removed_hears_it_twice_and_nothing_afterwards(
+    slack: LocalSlack, app: Listener, client: AsyncWebClient, ada: User, general: Channel, contracts: Contracts
+) -> None:
+    slack.uninstall()
+    slack.uninstall()
+    await slack.say(ada, general, "hello")
+    await slack.settle()
+
+    assert sorted(payload["event"]["type"] for payload in app.payloads) == ["app_uninstalled", "tokens_revoked"]
+    [revoked] = await app.heard("tokens_revoked")
+    assert revoked["tokens"]["bot"] == [slack.store.bot.id]
+    contracts.check_all(slack.events, [])
+    with pytest.raises(SlackApiError, match="account_inactive"):
+        await client.auth_test()
+
+
+async def test_an_app_that_is_installed_again_has_another_token(slack: LocalSlack, client: AsyncWebClient) -> None:
+    slack.uninstall()
+    slack.install()
+
+    with pytest.raises(SlackApiError, match="invalid_auth"):
+        await client.auth_test()
+    assert (await AsyncWebClient(slack.bot_token, base_url=slack.api_url).auth_test())["ok"]

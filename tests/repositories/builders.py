@@ -170,7 +170,7 @@ def counted_statements(engine: AsyncEngine) -> Iterator[list[str]]:
     statements: list[str] = []
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if "set_config('app.team'" not in statement:
+        if "enter_workspace(" not in statement:
             statements.append(statement)
 
     event.listen(engine.sync_engine, "before_cursor_execute", note)

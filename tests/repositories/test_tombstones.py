@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.engine import Sessions
-from bot.repositories.tombstones import MessageTombstones, TombstoneRepository
+from bot.errors import NotFound
+from bot.repositories.tombstones import ChannelTombstones, MessageTombstones, TombstoneRepository
 from tests.conftest import OTHER_TEAM, TEAM
-from tests.repositories.builders import overlap
+from tests.repositories.builders import overlap, record_user, share_bytes
 
 
 async def test_what_was_deleted_is_remembered_by_kind_and_key(sessions: Sessions) -> None:
@@ -65,3 +67,49 @@ async def test_deletions_of_messages_wait_neither_for_each_other_nor_for_files(s
         await MessageTombstones(deleting).record(TEAM, "C1:1.2")
 
         assert await MessageTombstones(deleting).is_gone(TEAM, "C1:1.2")
+
+
+@pytest.mark.parametrize("what", ["file", "message", "channel"])
+async def test_no_document_is_stored_for_a_deleted(sessions: Sessions, what: str) -> None:
+    async with sessions.tenant(TEAM) as session:
+        user = await record_user(session)
+        if what == "file":
+            await TombstoneRepository(session).record(TEAM, "file", "F1")
+        elif what == "message":
+            await MessageTombstones(session).record(TEAM, "C1:1.1")
+        else:
+            await ChannelTombstones(session).record(TEAM, "C1")
+
+    with pytest.raises(NotFound):
+        async with sessions.tenant(TEAM) as session:
+            await share_bytes(session, user=user, file_id="F1", ts="1.1", thread_ts="1.1")
+
+    async with sessions.tenant(TEAM) as session:
+        await share_bytes(session, user=user, channel_id="C2", file_id="F2", ts="1.1", thread_ts="1.1")
+
+
+async def test_the_deletion_of_a_channel_waits_for_who_found_it_there_and_they_not_for_each_other(
+    sessions: Sessions,
+) -> None:
+    async def ask(session: AsyncSession) -> bool:
+        return await ChannelTombstones(session).is_gone(TEAM, "C1")
+
+    async def both_ask(session: AsyncSession) -> list[str]:
+        async with sessions.tenant(TEAM) as beside:
+            assert not await ask(beside)
+        assert not await ask(session)
+        order.append("asked")
+        return order
+
+    async def delete(session: AsyncSession) -> None:
+        await ChannelTombstones(session).record(TEAM, "C1")
+        await ChannelTombstones(session).wait(TEAM, "C1")
+        order.append("deleted")
+
+    order: list[str] = []
+    before, _ = await overlap(sessions, both_ask, delete)
+
+    assert before == ["asked", "deleted"]
+    async with sessions.tenant(TEAM) as session:
+        assert await ask(session)
+        assert not await ChannelTombstones(session).is_gone(TEAM, "C2")

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from bot.db.engine import Sessions
+from bot.errors import Superseded
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.conversations import ConversationRepository, RecordedAnswer
 from bot.repositories.documents import DocumentRepository
+from bot.repositories.retractions import RetractionRepository
+from bot.repositories.tombstones import ChannelTombstones, MessageTombstones
 from bot.repositories.users import UserRepository
 from bot.repositories.work import WorkRepository
 from bot.values import (
@@ -279,6 +284,67 @@ async def test_the_model_searched_by_comes_along(sessions: Sessions) -> None:
         model = await ChannelRepository(session).get_embedding_model(TEAM)
 
     assert turn.embedding_model_id == model is not None
+
+
+async def test_an_answer_that_cites_a_document_which_is_just_being_deleted_misses_it(sessions: Sessions) -> None:
+    asked = question(ts=ROOT)
+    async with sessions.tenant(TEAM) as session:
+        document_id = await store_texts(session, ["We open at nine."])
+        turn = await begin(session, asked)
+    cites = answer("At nine. [1]", replace(CITATION, document_id=document_id))
+
+    async def delete(session: AsyncSession) -> int:
+        return await DocumentRepository(session).delete(TEAM, document_id)
+
+    async def record(session: AsyncSession) -> RecordedAnswer:
+        return await ConversationRepository(session).record_answer(asked, turn, cites, slack_ts="2.0", latency_ms=1)
+
+    _, stored = await overlap(sessions, delete, record)
+
+    assert stored.missing == (document_id,)
+
+
+async def test_the_deletion_of_a_document_finds_the_answer_that_is_just_being_stored(sessions: Sessions) -> None:
+    asked = question(ts=ROOT)
+    async with sessions.tenant(TEAM) as session:
+        document_id = await store_texts(session, ["We open at nine."])
+        turn = await begin(session, asked)
+    cites = answer("At nine. [1]", replace(CITATION, document_id=document_id))
+
+    async def record(session: AsyncSession) -> RecordedAnswer:
+        return await ConversationRepository(session).record_answer(asked, turn, cites, slack_ts="2.0", latency_ms=1)
+
+    async def delete(session: AsyncSession) -> int:
+        await DocumentRepository(session).delete(TEAM, document_id)
+        return await RetractionRepository(session).retract(TEAM, [document_id], notice="Gone.")
+
+    stored, retracted = await overlap(sessions, record, delete)
+
+    assert stored.missing == ()
+    assert retracted == 1
+
+
+async def test_a_question_that_was_deleted_is_not_stored(sessions: Sessions) -> None:
+    asked = question(ts=ROOT)
+    async with sessions.tenant(TEAM) as session:
+        await MessageTombstones(session).record(TEAM, f"C1:{ROOT}")
+
+        await begin(session, asked)
+
+        assert await ConversationRepository(session).get_message(TEAM, "C1", ROOT) is None
+
+
+async def test_no_turn_begins_in_a_deleted_channel(sessions: Sessions) -> None:
+    async with sessions.tenant(TEAM) as session:
+        await begin(session, question(ts=ROOT))
+        await ChannelTombstones(session).record(TEAM, "C1")
+
+        await begin(session, question(ts="1700000001.000000", thread_ts=ROOT))
+        with pytest.raises(Superseded):
+            await begin(session, question(ts="1700000002.000000"))
+
+        messages = await session.execute(text("SELECT slack_ts FROM messages"))
+        assert [row.slack_ts for row in messages] == [ROOT]
 
 
 async def test_an_answer_is_stored_with_its_sources_and_its_tokens(sessions: Sessions) -> None:

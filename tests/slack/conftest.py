@@ -35,10 +35,12 @@ def start_bot(slack: LocalSlack, database: Database) -> StartBot:
     """Start the bot in this Slack and database, with settings of the test's own."""
 
     @asynccontextmanager
-    async def start(**changes: object) -> AsyncIterator[WebServer]:
+    async def start(*, worker: bool = True, **changes: object) -> AsyncIterator[WebServer]:
         settings = playground_settings(Settings(_env_file=None), slack, home=None)
         urls = {"database_url": database.bot_url, "database_owner_url": database.owner_url}
-        async with running(settings.model_copy(update={**urls, "database_pool_size": 5, **changes})) as server:
+        async with running(
+            settings.model_copy(update={**urls, "database_pool_size": 5, **changes}), worker=worker
+        ) as server:
             yield server
 
     return start

@@ -12,7 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.db.engine import Sessions, build_engine
+from bot.jobs.queue import drop_jobs
 from bot.playground.several import LocalSlacks
+from bot.services.departures import DepartureService
 from bot.services.installations import InstallationService
 from bot.slack.installing import COOKIE, INSTALL_PATH, REDIRECT_PATH, mount_installing
 from bot.slack.oauth import SlackOAuth
@@ -75,7 +77,7 @@ def installations(sessions: Sessions) -> InstallationService:
 
 
 @pytest.fixture
-async def door(installations: InstallationService) -> AsyncIterator[Door]:
+async def door(installations: InstallationService, sessions: Sessions) -> AsyncIterator[Door]:
     async with LocalSlacks() as slacks:
         slacks.add("T0ACME", "Acme & <Sons>")
         slacks.add("T0ORG", "Org", enterprise_id="E0ORG")
@@ -88,7 +90,12 @@ async def door(installations: InstallationService) -> AsyncIterator[Door]:
             api_url=slacks.api_url,
         )
         mount_installing(
-            app, oauth, installations, is_secure=False, on_installed=lambda: door.installed.append("installed")
+            app,
+            oauth,
+            installations,
+            is_secure=False,
+            welcome=DepartureService(sessions, drop_jobs).welcome,
+            on_installed=lambda: door.installed.append("installed"),
         )
         async with server:
             door.url = server.url
@@ -256,7 +263,8 @@ async def test_a_database_that_is_away_is_said(browser: aiohttp.ClientSession, u
     app = make_web_app()
     oauth = SlackOAuth(client_id="1.2", client_secret="s", redirect_url="http://x", api_url="http://127.0.0.1/api/")
     away = InstallationService(Sessions(engine), Vault({"a": b"a" * 32}))
-    mount_installing(app, oauth, away, is_secure=True, on_installed=lambda: None)
+    welcome = DepartureService(Sessions(engine), drop_jobs).welcome
+    mount_installing(app, oauth, away, is_secure=True, welcome=welcome, on_installed=lambda: None)
     async with WebServer(app, host="127.0.0.1", port=0) as server:
         page = await Door(server.url, LocalSlacks()).visit(browser, f"{server.url}{INSTALL_PATH}")
     await oauth.close()

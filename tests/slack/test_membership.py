@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from bot.db.engine import Sessions
 from bot.playground.local import LocalSlack
 from bot.playground.reading import words_of
+from bot.repositories.users import UserRepository
+from bot.services.users import Scope, UserService
 from bot.smoke import quoted_words
 from bot.web.server import WebServer
+from tests.conftest import TEAM
 from tests.slack.acts import calls_of, note, shared, until, value
 from tests.slack.conftest import StartBot
 from tests.slack.test_commands import said
@@ -136,6 +140,33 @@ async def test_a_guest_who_comes_into_a_channel_closes_the_others_to_it(slack: L
     slack.join("Cleo", "town")
 
     assert not await knows(slack, "Ada", channel="town")
+
+
+async def test_whose_account_ends_has_no_key_any_more_and_what_they_shared_stays(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions
+) -> None:
+    await shared(slack, PLANS, who="Ben")
+    async with sessions.tenant(TEAM) as session:
+        ben = await UserRepository(session).get_by(TEAM, slack_user_id=slack.store.user("Ben").id)
+    assert ben is not None
+    keys = [await UserService(sessions).create_key(TEAM, ben.id, scopes=[Scope.READ]) for _ in range(2)]
+    assert [await answered(bot, key) for key in keys] == [200, 200]
+
+    slack.change_user("Ben", deleted=True)
+    await slack.settle()
+
+    assert [await answered(bot, key) for key in keys] == [401, 401]
+    assert await value(sessions, "SELECT count(*) FROM audit_log WHERE action = 'key.revoked'") == 2
+    assert await knows(slack, "Ada", channel="general")
+
+
+async def answered(bot: WebServer, key: str) -> int:
+    """Return with which status the HTTP API answers the holder of a key."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{bot.url}/v1/users/me", headers={"Authorization": f"Bearer {key}"}) as response,
+    ):
+        return response.status
 
 
 async def test_who_is_deactivated_is_refused_in_words(slack: LocalSlack, bot: WebServer) -> None:
