@@ -25,8 +25,8 @@ class Held:
         await asyncio.wait_for(self.begun.wait(), timeout_s)
 
 
-def hold(openai: FakeOpenAI, *texts: str, question: str) -> list[Held]:
-    """Hold the next answers to a question, one request each: half is said at once, the rest when it may go on.
+def hold(openai: FakeOpenAI, *texts: str, question: str = "") -> list[Held]:
+    """Hold the next answers to a question (any, unless given), one request each: half is said at once, the rest when it may.
 
     Whoever asks anything else meanwhile, a worker that was woken late say, is answered as ever.
     """
