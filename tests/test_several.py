@@ -163,6 +163,26 @@ async def test_an_organisation_is_one_tenant_whose_members_are_no_strangers(hous
     assert {call.args["recipient_team_id"] for call in started} <= {"T0SALES"}
 
 
+@pytest.mark.usefixtures("bot")
+async def test_in_an_organisation_a_public_channel_is_its_members_own(house: House) -> None:
+    for team_id in (ACME, "T0SALES"):
+        await house.install(team_id)
+
+    async def asked_alone(slack: LocalSlack, who: str) -> list[str]:
+        question = await slack.say(who, slack.direct(who), "When does the office open?")
+        place = question.channel_id
+        return quoted_words(await slack.wait_for_reply(place, question.ts, after=question.ts, timeout=30))
+
+    found = {}
+    for team_id in (ACME, "T0SALES"):
+        slack = house[team_id]
+        slack.add_user("Dora")  # of another workspace, for all that Slack tells us
+        await shared(slack, HANDBOOK, channel="handbook")
+        found[team_id] = [bool(await asked_alone(slack, who)) for who in ("Ben", "Dora")]
+
+    assert found == {ACME: [True, True], "T0SALES": [True, False]}
+
+
 async def test_what_one_process_lets_in_another_opens_and_works_for(settings: Settings, house: House) -> None:
     async with over_http(settings, house, worker=False), working(settings, health_port=0):
         await house.install(ACME)
