@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,6 +30,7 @@ from bot.repositories.workspaces import WorkspaceRepository
 from bot.services.users import UserService, scopes_for
 from bot.smoke import playground_settings, quoted_words
 from bot.web.server import WebServer
+from tests.cli import start_bot, urls
 from tests.conftest import Database
 from tests.db.conftest import rows
 from tests.slack.acts import HANDBOOK, asked, note, shared, until
@@ -331,6 +334,41 @@ async def test_a_key_of_the_api_reads_its_own_workspace(house: House, sessions: 
     assert ("at eight" in ours[1], "at eleven" in ours[1]) == (True, False)
     assert ("at eight" in theirs[1], "at eleven" in theirs[1]) == (False, True)
     assert nobodys[0] == 404
+
+
+@pytest.mark.parametrize("command", [("run",), ("worker", "--health-port", "0")])
+async def test_a_process_of_its_own_serves_them_says_no_secret_and_ends_when_told(
+    settings: Settings, house: House, database: Database, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    async with over_http(settings, house):
+        await house.install(ACME)
+    secrets = [*house[ACME].tokens.grants, house.slacks.client_secret, house.slacks.signing_secret, KEY]
+    process = await start_bot(
+        *command,
+        cwd=tmp_path,
+        **urls(database),
+        SLACK_CLIENT_ID=house.slacks.client_id,
+        SLACK_CLIENT_SECRET=house.slacks.client_secret,
+        SLACK_SIGNING_SECRET=house.slacks.signing_secret,
+        TOKEN_KEYS=f"k:{KEY}",
+        PUBLIC_URL=house.url,
+        SLACK_API_URL=house.slacks.api_url,
+        HTTP_PORT="0",
+        LOG_LEVEL="DEBUG",
+    )
+    assert process.stderr is not None
+    said = b""
+    async with asyncio.timeout(60):
+        while b".started" not in said:
+            said += await process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    _, rest = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode == 0
+    lines = (said + rest).decode()
+    assert "workspace.opened" in lines
+    assert "Traceback" not in lines
+    assert [secret for secret in secrets if secret in lines] == []
 
 
 async def test_a_slack_of_its_own_is_one_workspace_whatever_is_set(settings: Settings) -> None:
