@@ -31,7 +31,7 @@ from bot.services.users import UserService, scopes_for
 from bot.smoke import playground_settings, quoted_words
 from bot.web.server import WebServer
 from tests.cli import start_bot, urls
-from tests.conftest import Database
+from tests.conftest import Database, execute
 from tests.db.conftest import rows
 from tests.slack.acts import HANDBOOK, asked, note, shared, until
 from tests.slack.test_installing import Door, Page, a_browser
@@ -306,6 +306,30 @@ async def test_a_workspace_whose_token_is_refused_is_named_and_takes_nobody_else
 
 def failing(logs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [(entry["workspace"], entry["reason"]) for entry in logs if entry["event"] == "workspace.failing"]
+
+
+@pytest.mark.usefixtures("bot")
+async def test_a_workspace_that_cant_be_opened_is_named_its_events_are_left_to_slack_and_the_others_go_on(
+    house: House, database: Database
+) -> None:
+    await execute(
+        database.owner_url,
+        "INSERT INTO embedding_models (name, dimensions) VALUES ('text-embedding-3-small', 1536)",
+        f"INSERT INTO workspaces (team_id, embedding_model_id) SELECT '{ACME}', id FROM embedding_models",
+    )
+    with capture_logs() as logs:
+        for team_id in (ACME, BOLT):
+            await house.install(team_id)
+        await until(lambda: failing(logs))
+    house[ACME].workspace.deliveries.retry_delays_s = ()
+
+    await house[ACME].mention("Ada", "general", "Is anybody here?")
+    await house[ACME].workspace.deliveries.settle()
+
+    assert [title for title, _ in failing(logs)] == [f"Acme ({ACME})"]
+    assert "set OPENAI_API_KEY" in failing(logs)[0][1]
+    assert house[ACME].workspace.deliveries.lost_count > 0, "what isn't acknowledged, Slack sends again"
+    assert "at eight" in (await answered(house[BOLT]))[0]
 
 
 async def _status(http: aiohttp.ClientSession, url: str, wanted: int) -> bool:
