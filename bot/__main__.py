@@ -302,6 +302,21 @@ def rotate() -> None:
     run_command(oversight.rotate_keys, quiet=True)
 
 
+@tokens.command()
+def discard(
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Don't ask: their workspaces have to let the bot in again.")
+    ] = False,
+) -> None:
+    """Forget those that none of TOKEN_KEYS opens any more; documents and all else stay."""
+    from bot import oversight
+
+    if not yes:
+        typer.confirm("Their workspaces have to let the bot in again. Go on?", abort=True)
+    run_command(oversight.discard_tokens, quiet=True)
+
+
 def _installed_version() -> str:
     try:
         return version("recollect")

@@ -48,6 +48,16 @@ async def rotate_keys(settings: Settings) -> None:
     say(f"{resealed.changed} of {workspaces} encrypted anew. The first key opens all of them; the others may go.")
 
 
+async def discard_tokens(settings: Settings) -> None:
+    """Forget the tokens that none of TOKEN_KEYS opens, and name their workspaces."""
+    async with open_storage(settings) as storage:
+        lost = await make_installations(settings, storage.sessions).discard_unreadable()
+    for one in lost:
+        say(f"{one.title}: forgotten. It has to let Recollect in again, at {settings.public_url or ''}/slack/install.")
+    if not lost:
+        say("Every token can be read: nothing was forgotten.")
+
+
 def _as_json(entry: RecordedEntry) -> dict[str, Any]:
     return {
         "id": str(entry.id),

@@ -138,7 +138,8 @@ async def open_tenant(
 
 def _identity(installation: Installation) -> Identity:
     team_id, url, bot_user_id = installation.team_id, installation.url, installation.bot_user_id
-    return Identity(team_id, url, bot_user_id, name=installation.name, bot_id=installation.bot_id)
+    name, bot_id, is_organisation = installation.name, installation.bot_id, installation.is_enterprise
+    return Identity(team_id, url, bot_user_id, name=name, bot_id=bot_id, is_organisation=is_organisation)
 
 
 def _nothing() -> None:

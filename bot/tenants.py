@@ -73,6 +73,7 @@ class Tenants:
         """Open every workspace there is. Raises InvalidSettings when a token can't be read, and names the key."""
         listed = await self._installations.list_all()
         if lines := [f"{one.title}: {one.problem}" for one in listed if one.access_token is None]:
+            lines.append("If that key is lost for good: bot tokens discard")
             raise InvalidSettings("tokens that can't be opened", user_message="\n".join(lines))
         if not self._settings.embedding_is_openai:
             await self._local.warm_up()
@@ -235,6 +236,10 @@ class Tenants:
         except RecollectError as error:
             log.debug("workspace.unopened", team_id=team_id, reason=str(error))
             self._failing[team_id] = error.user_message
+        except Exception:  # the edge: whatever is wrong with one, the others are to be served
+            if team_id not in self._failing:
+                log.exception("workspace.unopened", team_id=team_id)
+            self._failing[team_id] = RecollectError.user_message
 
     async def _opened(self, installation: Installation) -> Tenant:
         doing = {"works": self._works, "hears": self._hears}

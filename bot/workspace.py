@@ -49,13 +49,14 @@ _CONNECT_TIMEOUT_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who we are in Slack, by `auth.test`."""
+    """Who we are in Slack, by `auth.test`; `team_id` is an Enterprise organisation's where that let us in as a whole."""
 
     team_id: str
     url: str
     bot_user_id: str
     name: str = field(default="")
     bot_id: str = field(default="")
+    is_organisation: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +77,15 @@ class Workspace:
 async def identify(clients: Clients) -> Identity:
     """Ask Slack who we are. Raises InvalidSettings for a wrong token, ServiceUnavailable."""
     response = await ask(clients.reading.auth_test())
-    team_id = response.get("enterprise_id") if response.get("is_enterprise_install") else response["team_id"]
+    is_organisation = bool(response.get("is_enterprise_install"))
+    team_id = response.get("enterprise_id") if is_organisation else response["team_id"]
     return Identity(
         str(team_id or LOCAL_TEAM_ID),
         response["url"],
         response["user_id"],
         name=response.get("team") or "",
         bot_id=response.get("bot_id") or "",
+        is_organisation=is_organisation,
     )
 
 
@@ -133,7 +136,9 @@ async def open_place(
     Raises InvalidSettings (a model it needs), DatabaseUnavailable, WorkspaceGone.
     """
     async with AsyncExitStack() as stack:
-        directory = SlackDirectory(clients.reading, max_age_s=settings.membership_age_s)
+        directory = SlackDirectory(
+            clients.reading, max_age_s=settings.membership_age_s, is_organisation=identity.is_organisation
+        )
         files = SlackFiles(clients, api_url=settings.slack_api_url)
         outside = Outside(
             identity.team_id,

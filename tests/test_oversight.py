@@ -49,3 +49,20 @@ async def test_what_is_missing_for_it_is_said(database: Database, tmp_path: Path
     assert "TOKEN_KEYS is not set" in without.err
     assert "TOKEN_KEYS lacks the key old" in wrong.err
     assert "Traceback" not in without.err + wrong.err
+
+
+@pytest.mark.usefixtures("installed")
+async def test_tokens_whose_key_is_lost_are_forgotten_and_no_others(
+    database: Database, sessions: Sessions, tmp_path: Path
+) -> None:
+    new = InstallationService(sessions, Vault({"new": NEW}))
+    await new.install(Grant(TEAM, "A1", Token("xoxb-new"), "UBOT", "UADA", name="Acme"))
+    setting = {**urls(database), "TOKEN_KEYS": listed(new=NEW)}
+
+    first = await run_bot("tokens", "discard", "--yes", cwd=tmp_path, **setting)
+    again = await run_bot("tokens", "discard", "--yes", cwd=tmp_path, **setting)
+
+    assert (first.code, again.code) == (0, 0)
+    assert first.out.startswith(f"Acme ({OTHER_TEAM}): forgotten.")
+    assert "nothing was forgotten" in again.out
+    assert [(one.team_id, one.access_token) for one in await new.list_all()] == [(TEAM, "xoxb-new")]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -28,7 +30,8 @@ from bot.repositories.workspaces import DepartureRepository
 from bot.services.users import UserService, scopes_for
 from bot.smoke import playground_settings, quoted_words
 from bot.web.server import WebServer
-from tests.conftest import Database
+from tests.cli import start_bot, urls
+from tests.conftest import Database, execute
 from tests.db.conftest import rows
 from tests.slack.acts import HANDBOOK, asked, note, shared, until
 from tests.slack.test_installing import Door, Page, a_browser
@@ -167,6 +170,26 @@ async def test_an_organisation_is_one_tenant_whose_members_are_no_strangers(hous
     assert {call.args["recipient_team_id"] for call in started} <= {"T0SALES"}
 
 
+@pytest.mark.usefixtures("bot")
+async def test_in_an_organisation_a_public_channel_is_its_members_own(house: House) -> None:
+    for team_id in (ACME, "T0SALES"):
+        await house.install(team_id)
+
+    async def asked_alone(slack: LocalSlack, who: str) -> list[str]:
+        question = await slack.say(who, slack.direct(who), "When does the office open?")
+        place = question.channel_id
+        return quoted_words(await slack.wait_for_reply(place, question.ts, after=question.ts, timeout=30))
+
+    found = {}
+    for team_id in (ACME, "T0SALES"):
+        slack = house[team_id]
+        slack.add_user("Dora")  # of another workspace, for all that Slack tells us
+        await shared(slack, HANDBOOK, channel="handbook")
+        found[team_id] = [bool(await asked_alone(slack, who)) for who in ("Ben", "Dora")]
+
+    assert found == {ACME: [True, True], "T0SALES": [True, False]}
+
+
 async def test_what_one_process_lets_in_another_opens_and_works_for(settings: Settings, house: House) -> None:
     async with over_http(settings, house, worker=False), working(settings, health_port=0):
         await house.install(ACME)
@@ -302,6 +325,30 @@ def failing(logs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [(entry["workspace"], entry["reason"]) for entry in logs if entry["event"] == "workspace.failing"]
 
 
+@pytest.mark.usefixtures("bot")
+async def test_a_workspace_that_cant_be_opened_is_named_its_events_are_left_to_slack_and_the_others_go_on(
+    house: House, database: Database
+) -> None:
+    await execute(
+        database.owner_url,
+        "INSERT INTO embedding_models (name, dimensions) VALUES ('text-embedding-3-small', 1536)",
+        f"INSERT INTO workspaces (team_id, embedding_model_id) SELECT '{ACME}', id FROM embedding_models",
+    )
+    with capture_logs() as logs:
+        for team_id in (ACME, BOLT):
+            await house.install(team_id)
+        await until(lambda: failing(logs))
+    house[ACME].workspace.deliveries.retry_delays_s = ()
+
+    await house[ACME].mention("Ada", "general", "Is anybody here?")
+    await house[ACME].workspace.deliveries.settle()
+
+    assert [title for title, _ in failing(logs)] == [f"Acme ({ACME})"]
+    assert "set OPENAI_API_KEY" in failing(logs)[0][1]
+    assert house[ACME].workspace.deliveries.lost_count > 0, "what isn't acknowledged, Slack sends again"
+    assert "at eight" in (await answered(house[BOLT]))[0]
+
+
 async def _status(http: aiohttp.ClientSession, url: str, wanted: int) -> bool:
     async with http.get(url) as response:
         return response.status == wanted
@@ -328,6 +375,41 @@ async def test_a_key_of_the_api_reads_its_own_workspace(house: House, sessions: 
     assert ("at eight" in ours[1], "at eleven" in ours[1]) == (True, False)
     assert ("at eight" in theirs[1], "at eleven" in theirs[1]) == (False, True)
     assert nobodys[0] == 404
+
+
+@pytest.mark.parametrize("command", [("run",), ("worker", "--health-port", "0")])
+async def test_a_process_of_its_own_serves_them_says_no_secret_and_ends_when_told(
+    settings: Settings, house: House, database: Database, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    async with over_http(settings, house):
+        await house.install(ACME)
+    secrets = [*house[ACME].tokens.grants, house.slacks.client_secret, house.slacks.signing_secret, KEY]
+    process = await start_bot(
+        *command,
+        cwd=tmp_path,
+        **urls(database),
+        SLACK_CLIENT_ID=house.slacks.client_id,
+        SLACK_CLIENT_SECRET=house.slacks.client_secret,
+        SLACK_SIGNING_SECRET=house.slacks.signing_secret,
+        TOKEN_KEYS=f"k:{KEY}",
+        PUBLIC_URL=house.url,
+        SLACK_API_URL=house.slacks.api_url,
+        HTTP_PORT="0",
+        LOG_LEVEL="DEBUG",
+    )
+    assert process.stderr is not None
+    said = b""
+    async with asyncio.timeout(60):
+        while b".started" not in said:
+            said += await process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    _, rest = await asyncio.wait_for(process.communicate(), 30)
+
+    assert process.returncode == 0
+    lines = (said + rest).decode()
+    assert "workspace.opened" in lines
+    assert "Traceback" not in lines
+    assert [secret for secret in secrets if secret in lines] == []
 
 
 async def test_a_slack_of_its_own_is_one_workspace_whatever_is_set(settings: Settings) -> None:

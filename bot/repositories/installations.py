@@ -85,6 +85,10 @@ class InstallationRepository:
         parameters = {"team": team_id, "changes": changes, **_token_parameters(tokens, lasts_s)}
         return (await self._session.execute(_RECORD, parameters)).scalar() is not None
 
+    async def delete(self, team_id: str, *, changes: int) -> bool:
+        """Delete a workspace's, and nothing else of it; False when its tokens are others by now."""
+        return (await self._session.execute(_DELETE, {"team": team_id, "changes": changes})).scalar() is not None
+
     async def replace_sealed(self, team_id: str, tokens: SealedTokens, *, changes: int) -> bool:
         """Store the same tokens, sealed anew; False when they are others by now."""
         parameters = {
@@ -165,6 +169,8 @@ _RESEAL = text("""
      WHERE team_id = :team AND changes = :changes
     RETURNING 1
 """)
+
+_DELETE = text("DELETE FROM installations WHERE team_id = :team AND changes = :changes RETURNING 1")
 
 _DELETE_OLD = text("DELETE FROM oauth_states WHERE team_id = :team AND expires_at <= now()")
 

@@ -104,6 +104,14 @@ class InstallationService:
                 log.info("tokens.left", team_id=row.team_id)  # its row is about to go
         return Resealed(len(rows), changed)
 
+    async def discard_unreadable(self) -> list[Installation]:
+        """Forget the tokens that no key opens, and return whose: all else of these workspaces stays."""
+        lost = [one for one in await self.list_all() if one.access_token is None]
+        for one in lost:
+            async with self._sessions.tenant(one.team_id) as session:
+                await InstallationRepository(session).delete(one.team_id, changes=one.changes)
+        return lost
+
     async def refresh_due(self, exchange: TokenExchange, *, before_s: float = REFRESH_BEFORE_S) -> list[str]:
         """Exchange the tokens that end within `before_s`, and return whose were; each is exchanged by one process.
 

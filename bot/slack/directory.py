@@ -37,9 +37,13 @@ class SlackDirectory:
 
     A person's description is kept for `max_age_s`, and no longer than until Slack tells, to any process of ours, that
     somebody isn't what they were: `since` says how often it has.
+
+    In a whole organisation a public channel is open to the people of its own workspace, not to those of all others, and
+    Slack doesn't tell us here who is in which: so there it is what a private one is, its members'.
     """
 
-    def __init__(self, client: AsyncWebClient, *, max_age_s: float) -> None:
+    def __init__(self, client: AsyncWebClient, *, max_age_s: float, is_organisation: bool = False) -> None:
+        self._is_organisation = is_organisation
         self._client = client
         self._max_age_s = max_age_s
         self._people: dict[tuple[str, str], _Known] = {}
@@ -65,6 +69,8 @@ class SlackDirectory:
             members = [info["user"]] if info.get("user") else []
         else:
             members = [member async for member in self._members(channel_id)]
+        if kind is ChannelKind.PUBLIC and self._is_organisation:
+            kind = ChannelKind.PRIVATE
         outside = bool(info.get("is_ext_shared") or info.get("is_pending_ext_shared") or info.get("is_org_shared"))
         outside = outside or any([await self._is_outsider(team_id, member, since) for member in members])
         return Channel(channel_id, kind, info.get("name") or "", outside, frozenset(members))
