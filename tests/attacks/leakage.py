@@ -38,6 +38,7 @@ from bot.slack.events import EventListeners
 from bot.slack.identity import authorize_as
 from bot.slack.inbox import Inbox
 from bot.slack.membership import MembershipListeners
+from bot.slack.uninstalling import UninstallListeners
 from bot.text.lexical import terms
 from bot.values import ChannelKind, Prompt, SharedFile, Turn, Usage, UserKind, Vector
 from tests.repositories.builders import store_texts
@@ -331,6 +332,7 @@ def _listen(house: House) -> None:
         membership=MembershipListeners(inbox),
         commands=object.__new__(CommandListeners),
         actions=object.__new__(ActionListeners),
+        uninstalling=UninstallListeners(inbox, bot_user_id=store.bot.id),
         names=("/ask", "/find", "/docs"),
     )
     house.slack.workspace.deliveries.transport = InProcess(bolt)
