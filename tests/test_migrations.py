@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,22 @@ async def test_rows_of_the_release_before_come_behind_the_audience(empty_databas
         async with scope as session:
             return set(await session.scalars(text("SELECT document_id FROM document_chunks")))
 
+    @asynccontextmanager
+    async def scope_of_0003(scope: str) -> AsyncIterator[AsyncSession]:
+        async with AsyncSession(engine) as session, session.begin():
+            settings = "SELECT set_config('app.team', :t, true), set_config('app.scope', :s, true)"
+            await session.execute(text(settings), {"t": TEAM, "s": scope})
+            yield session
+
     sessions, ids = Sessions(engine), {channel: kept["documents"]["id"] for channel, kept in stored.items()}
-    assert await seen(sessions.reading(audience("C1"))) == set(ids.values()), "revision 0003 knows of no audience"
+    assert await seen(scope_of_0003("audience")) == set(ids.values()), "revision 0003 knows of no audience"
     await migrate.upgrade(empty_database.owner_url, empty_database.bot_url)
     assert await seen(sessions.reading(audience("C1"))) == {ids["C1"]}
     assert await seen(sessions.tenant(TEAM)) == set(ids.values())
 
     await migrate.downgrade(empty_database.owner_url, "0003")
 
-    assert await seen(sessions.tenant(TEAM)) == set(ids.values())
+    assert await seen(scope_of_0003("workspace")) == set(ids.values())
     policies = "SELECT DISTINCT polname FROM pg_policy"
     assert await rows(empty_database.owner_url, policies) == [("team",)]
     await engine.dispose()

@@ -90,7 +90,8 @@ _AS_AN_AUDIENCE = text("""
 """)
 """What the policies look at (bot/db/protection.py), until the transaction ends. PostgreSQL itself quotes the channels.
 
-The first column says whether the workspace lets us in: `enter_workspace` (revision 0008)."""
+The first column of each says whether the workspace lets us in: `enter_workspace` (revision 0008).
+"""
 
 Session = AsyncSession
 """What `Sessions` hands out, by a name of ours: who only passes it on needs to know no more of it."""
@@ -100,8 +101,8 @@ class Sessions:
     """Hands out sessions; `tenant` and `reading` are the units of work, and nothing else opens one.
 
     Both raise WorkspaceGone when the workspace was uninstalled: then nothing of it may be read or written any more; what
-    is in a transaction by then ends before anything is purged. They raise DatabaseUnavailable when PostgreSQL can't be reached or goes away; nothing is stored then, unless it
-    went away during the commit itself.
+    is in a transaction by then ends before anything is purged. They raise DatabaseUnavailable when PostgreSQL can't be
+    reached or goes away; nothing is stored then, unless it went away during the commit itself.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:

@@ -353,6 +353,7 @@ def _listen(house: House) -> None:
         uninstalling=UninstallListeners(inbox, bot_user_id=store.bot.id),
         commands=object.__new__(CommandListeners),
         actions=object.__new__(ActionListeners),
+        uninstalling=UninstallListeners(inbox, bot_user_id=store.bot.id),
         names=("/ask", "/find", "/docs"),
     )
     house.slack.workspace.deliveries.transport = InProcess(bolt)

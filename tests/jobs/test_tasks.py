@@ -16,6 +16,7 @@ from bot.errors import ModelUnavailable, ServiceUnavailable
 from bot.jobs.queue import Task
 from bot.jobs.tasks import Tasks
 from bot.repositories.work import ClaimedWork
+from bot.services.deletions import DeletionService
 from bot.services.indexes import IndexService
 from bot.services.ports import Asked, Claim, Unclaimed
 from bot.services.questions import GREETING
@@ -25,6 +26,7 @@ from tests.conftest import TEAM, Database
 from tests.jobs.acts import errand, settled, until, worker_on
 from tests.services.conftest import House
 from tests.services.stand_ins import HANDBOOK, NotedReply, ScriptedChat, shared_file
+from tests.services.test_deletions import NoPostings
 from tests.services.test_receipts import NotedReceipts
 
 ROOT = "1700000000.000000"
@@ -107,7 +109,7 @@ def make_shop(house: House, database: Database) -> MakeShop:
             files=house.files,
             receipts=ReceiptService(house.sessions, receipts, house.files),
             backfill=backfill,
-            deletions=cast("Any", None),
+            deletions=DeletionService(house.sessions, house.queue.enqueue, NoPostings()),
             retention=cast("Any", None),
             model_wait_s=4,
         )

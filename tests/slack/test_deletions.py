@@ -219,6 +219,21 @@ async def test_nothing_that_comes_late_brings_a_deleted_channel_back(
     assert await count(sessions, f"channels WHERE channel_id = '{channel.id}'") == 0
 
 
+async def test_what_waits_to_be_done_in_a_channel_is_not_done_once_it_is_deleted(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
+) -> None:
+    slack.add_channel("harbour", members=["Ada"])
+    async with start_bot(worker=False):
+        await slack.share("Ada", "harbour", HANDBOOK)
+        await slack.mention("Ada", "harbour", QUESTION)
+        await slack.settle()
+        slack.remove_channel("harbour")
+        await slack.settle()
+
+    states = "SELECT string_agg(DISTINCT state, ' ') FROM work WHERE task IN ('answer', 'ingest', 'receipt')"
+    assert await value(sessions, states) == "stopped"
+
+
 async def test_an_answer_that_is_being_written_in_a_channel_when_it_is_deleted_leaves_nothing(
     slack: LocalSlack, start_bot: StartBot, sessions: Sessions, openai: FakeOpenAI, writer: dict[str, object]
 ) -> None:

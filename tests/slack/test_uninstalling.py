@@ -22,7 +22,7 @@ from bot.web.server import WebServer
 from tests.conftest import OTHER_TEAM, TEAM
 from tests.fakes import FakeOpenAI
 from tests.faults.held import hold
-from tests.slack.acts import HANDBOOK, asked, shared, until
+from tests.slack.acts import HANDBOOK, asked, note, shared, until
 from tests.slack.conftest import StartBot
 from tests.slack.test_deletions import QUESTION, WORDS, shows
 
@@ -168,14 +168,18 @@ async def test_an_uninstallation_told_again_after_that_is_old_news(
 
 
 async def test_a_bot_that_may_not_come_in_any_more_still_purges_what_is_due(
-    slack: LocalSlack, start_bot: StartBot, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
 ) -> None:
     async with start_bot():
         await shared(slack, HANDBOOK)
     async with start_bot(worker=False):
+        await slack.share("Ada", "general", note("tides.txt", "High tide reaches the lower quay at noon."))
+        await slack.settle()
         slack.uninstall()
         await slack.settle()
-    assert "documents" in await rows_of(sessions)
+    before = await rows_of(sessions)
+    assert before["documents"] == 1
+    assert before["jobs"] == len(["ingest", "receipt", "purge"])
 
     with pytest.raises(InvalidSettings):
         async with start_bot():
