@@ -58,7 +58,7 @@ class Gates:
         """Build the places where gates may be put up, into the bot and the Slack of this process."""
         places = (
             (SlackFiles, "fetch", self._before("fetch", lambda _, file, **__: file.file_id)),
-            (LocalSlack, "_download", self._before("download", lambda _, request: request.path)),
+            (LocalSlack, "serve_file", self._before("download", lambda _, request: request.path)),
             (ingest, "parse_in_sandbox", self._before("parse", lambda _, name: name)),
             (LocalEmbedder, "embed", self._after("embed", lambda _, texts: " ".join(texts))),
             (PassageRepository, "store", self._after("store", _stored_words)),

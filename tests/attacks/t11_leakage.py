@@ -63,6 +63,8 @@ from tests.services.stand_ins import NotedReply
 
 NUMBER, TITLE = 11, "who reads what: membership histories"
 SABOTAGES = {"rule": "prompts", "events": "prompts", "memory": "prompts", "fence": "prompts"}
+OWN_CONTROLS = frozenset(SABOTAGES)
+"""All of them are switched off in here."""
 
 QUESTIONS = 6
 SURFACES = ("mention", "direct message", "/ask", "/find", "button", "API")
