@@ -340,7 +340,7 @@ def _listen(house: House) -> None:
     bolt = AsyncApp(
         client=unused_client(),
         authorize=authorize_as(
-            team_id=store.team_id, url="", bot_user_id=store.bot.id, bot_id=store.bot_id, token="xoxb-none"
+            team_id=store.team_id, url="", bot_user_id=store.bot.id, bot_id=store.bot_id, token=lambda: "xoxb-none"
         ),
         request_verification_enabled=False,
         process_before_response=True,
@@ -353,7 +353,6 @@ def _listen(house: House) -> None:
         uninstalling=UninstallListeners(inbox, bot_user_id=store.bot.id),
         commands=object.__new__(CommandListeners),
         actions=object.__new__(ActionListeners),
-        uninstalling=UninstallListeners(inbox, bot_user_id=store.bot.id),
         names=("/ask", "/find", "/docs"),
     )
     house.slack.workspace.deliveries.transport = InProcess(bolt)

@@ -75,7 +75,7 @@ async def test_tables_that_are_in_use_in_another_order_are_waited_for(empty_data
     await migrate.upgrade(empty_database.owner_url, empty_database.bot_url, "0003")
     engine = build_engine(empty_database.bot_url, pool_size=1)
 
-    async with Sessions(engine).tenant(TEAM) as session:  # the other way round than the migration
+    async with Sessions(engine).purging(TEAM) as session:  # as before 0008, the other way round than the migration
         await session.execute(text("LOCK TABLE memories IN ROW EXCLUSIVE MODE"))
         migrating = asyncio.create_task(migrate.upgrade(empty_database.owner_url, empty_database.bot_url, "0004"))
         async with asyncio.timeout(20):
