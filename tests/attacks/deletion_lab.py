@@ -49,6 +49,7 @@ PLACES: dict[str, str | None] = {
 }
 """The ten places, and the gate that stops a document there, if any."""
 
+AGAIN = "while it is shared again"
 UNSTORED, UNANSWERED = ("before it is fetched", "while it is fetched"), tuple(PLACES)[:6]
 _TIMEOUT_S = 60.0
 _SETTLED = "SELECT count(*) FROM work WHERE state IN ('queued', 'running', 'stopping')"
@@ -141,8 +142,11 @@ class Lab:
         self._slack.add_channel("quay", members=people)
 
     def way_for(self, place: str) -> str:
-        """Return the next way of deleting something at this place: what isn't stored yet nobody can delete here."""
-        ways = BY_SLACK if place in UNSTORED else ALL_WAYS
+        """Return the next way of deleting something at this place.
+
+        What isn't stored yet nobody can delete here; and who shares it again after that has shared something new.
+        """
+        ways = BY_SLACK if place in {*UNSTORED, AGAIN} else ALL_WAYS
         turn = self._ways.setdefault(place, self._dice.randrange(len(ways)))
         self._ways[place] += 1
         return ways[turn % len(ways)]
