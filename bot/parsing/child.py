@@ -40,6 +40,7 @@ def bind(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (limits.cpu_s, limits.cpu_s + 1))
     if sys.platform == "linux":  # elsewhere the kernel refuses or ignores it
         resource.setrlimit(resource.RLIMIT_AS, (limits.address_space_bytes, limits.address_space_bytes))
+        resource.setrlimit(resource.RLIMIT_DATA, (limits.own_bytes, limits.own_bytes))
     signal.alarm(int(limits.wall_s) + _GRACE_S)
 
 

@@ -18,6 +18,8 @@ class Limits:
     `expansion_ratio` holds for zip containers (DOCX, XLSX, EPUB …) beyond their first `expansion_floor_bytes`:
     a small spreadsheet of equal rows packs better than 100:1 and harms nobody. What is written goes into the child's own
     folder, which may be in memory: `written_bytes` holds for all of it, `written_file_bytes` for one file.
+    `resident_bytes` is watched from outside; the kernel holds `own_bytes`, what isn't shared with any file, so that
+    nothing runs away between two looks, and `address_space_bytes`.
     """
 
     file_bytes: int = 50 * 2**20
@@ -29,6 +31,7 @@ class Limits:
     wall_s: float = 30
     cpu_s: int = 20
     resident_bytes: int = 512 * 2**20
+    own_bytes: int = 576 * 2**20
     address_space_bytes: int = 2 * 2**30
     open_files: int = 64
     written_bytes: int = 64 * 2**20
@@ -86,7 +89,7 @@ _SENTENCES = {
         "Reading this file took more than $resident_mb MB of memory, so I stopped. Please share it in parts."
     ),
     Reason.TOO_MUCH_AT_ONCE: (
-        "Reading this file asked for more than $address_space_mb MB of memory, so I stopped. Please share it in parts."
+        "Reading this file asked for more than $at_once_mb MB of memory, so I stopped. Please share it in parts."
     ),
     Reason.TOO_MUCH_WRITTEN: (
         "Reading this file filled more than $written_mb MB of disk, so I stopped. Please share it in parts."
@@ -120,5 +123,5 @@ def sentence_for(reason: Reason, limits: Limits) -> str:
         cpu_s=limits.cpu_s,
         resident_mb=f"{limits.resident_bytes // 2**20:,}",
         written_mb=f"{limits.written_bytes // 2**20:,}",
-        address_space_mb=f"{limits.address_space_bytes // 2**20:,}",
+        at_once_mb=f"{min(limits.own_bytes, limits.address_space_bytes) // 2**20:,}",
     )

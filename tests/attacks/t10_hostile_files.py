@@ -46,7 +46,7 @@ OWN_CONTROLS = frozenset(SABOTAGES)
 
 GROWTH_MB = 100
 PEAK_MB = 640
-"""512 are allowed, and looked for every 50 ms; this is what a child may gain between two looks."""
+"""512 are allowed, and looked for every 50 ms; the kernel lets a child have 576 of its own, and the rest is libraries."""
 SLOWER = 2
 _MEBIBYTE = 2**20
 _LOOK_EVERY_S = 0.05
@@ -128,7 +128,7 @@ def _switch_off(sabotage: str | None) -> None:
 
 def _limits(limits: Limits, sabotage: str | None) -> Limits:
     if sabotage == "memory":
-        return replace(limits, resident_bytes=2**40, address_space_bytes=2**30)
+        return replace(limits, resident_bytes=2**40, own_bytes=2**30, address_space_bytes=2**30)
     return replace(limits, wall_s=600, cpu_s=600) if sabotage == "time" else limits
 
 

@@ -165,6 +165,18 @@ async def test_a_child_cannot_map_more_than_its_address_space() -> None:
     assert failure.user_message.startswith("Reading this file asked for more than 400 MB of memory")
 
 
+async def test_a_child_cannot_have_more_memory_of_its_own_than_it_may_however_fast_it_is() -> None:
+    code = (
+        "from bot.parsing.child import bind; from bot.parsing.reasons import Limits\n"
+        "bind(Limits(own_bytes=200 * 2**20))\n"
+        "bytearray(300 * 2**20)"
+    )
+
+    failure = await failure_of(code, limits=Limits(own_bytes=200 * 2**20))
+
+    assert failure.user_message.startswith("Reading this file asked for more than 200 MB of memory")
+
+
 async def test_a_child_that_somebody_else_kills_is_no_fault_of_the_files() -> None:
     failure = await failure_of("import os; os.kill(os.getpid(), 9)")
 
