@@ -31,7 +31,7 @@ class Limits:
     wall_s: float = 30
     cpu_s: int = 20
     resident_bytes: int = 512 * 2**20
-    own_bytes: int = 576 * 2**20
+    own_bytes: int = 544 * 2**20
     address_space_bytes: int = 2 * 2**30
     open_files: int = 64
     written_bytes: int = 64 * 2**20

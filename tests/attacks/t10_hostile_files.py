@@ -46,7 +46,7 @@ OWN_CONTROLS = frozenset(SABOTAGES)
 
 GROWTH_MB = 100
 PEAK_MB = 640
-"""512 are allowed, and looked for every 50 ms; the kernel lets a child have 576 of its own, and the rest is libraries."""
+"""512 are allowed, and looked for every 50 ms; the kernel lets a child have 544 of its own, and the rest is libraries."""
 SLOWER = 2
 _MEBIBYTE = 2**20
 _LOOK_EVERY_S = 0.05

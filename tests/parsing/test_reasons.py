@@ -18,7 +18,7 @@ LIMITS = {
     Reason.TOO_SLOW: "30 seconds",
     Reason.TOO_MUCH_COMPUTING: "20 seconds",
     Reason.TOO_MUCH_MEMORY: "512 MB of memory",
-    Reason.TOO_MUCH_AT_ONCE: "576 MB of memory",
+    Reason.TOO_MUCH_AT_ONCE: "544 MB of memory",
     Reason.TOO_MUCH_WRITTEN: "64 MB of disk",
 }
 
