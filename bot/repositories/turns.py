@@ -140,6 +140,9 @@ WITH added AS (
       FROM unnest(CAST(:ids AS uuid[]), CAST(:slack_ts AS text[]), CAST(:authors AS text[]),
                   CAST(:author_slack_ids AS text[]), CAST(:roles AS text[]), CAST(:contents AS text[]))
            AS t (id, slack_ts, author_name, author_slack_id, role, content)
+     WHERE NOT EXISTS (SELECT FROM tombstones g
+                        WHERE g.team_id = :team AND g.kind = 'message'
+                          AND g.key = CAST(:channel AS text) || ':' || t.slack_ts)
     ON CONFLICT DO NOTHING
     RETURNING id
 ), touched AS (

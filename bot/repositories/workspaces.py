@@ -113,8 +113,9 @@ def _tables() -> Iterator[Table]:
 _RECORD = text(f"""
     INSERT INTO tombstones (team_id, kind, key)
     SELECT :team, '{_GONE}', :team
-     WHERE CAST(:told_at AS timestamptz) IS NULL OR NOT EXISTS (
-           SELECT FROM workspaces WHERE team_id = :team AND created_at > CAST(:told_at AS timestamptz))
+     WHERE CAST(:told_at AS timestamptz) IS NULL OR CAST(:told_at AS timestamptz) >= coalesce(
+           (SELECT max(installed_at) FROM installations WHERE team_id = :team),
+           (SELECT created_at FROM workspaces WHERE team_id = :team), '-infinity')
     ON CONFLICT DO NOTHING
     RETURNING team_id
 """)

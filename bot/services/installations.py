@@ -13,7 +13,7 @@ from typing import Protocol
 import structlog
 
 from bot.db.engine import Sessions
-from bot.errors import InvalidRequest, ServiceUnavailable, TooManyRequests, WorkspaceGone
+from bot.errors import RecollectError, TooManyRequests, WorkspaceGone
 from bot.repositories.audit import AuditRepository
 from bot.repositories.installations import (
     InstallationRepository,
@@ -124,7 +124,7 @@ class InstallationService:
     async def _refresh_or_log(self, row: StoredInstallation, exchange: TokenExchange) -> bool:
         try:
             refreshed = await self._refresh(row, exchange)
-        except (InvalidRequest, ServiceUnavailable, WorkspaceGone) as error:
+        except RecollectError as error:
             log.warning("token.unrefreshed", team_id=row.team_id, error=type(error).__name__, reason=str(error))
             return False
         if refreshed:

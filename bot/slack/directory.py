@@ -62,7 +62,11 @@ class SlackDirectory:
         return person
 
     async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
-        """Return the channel with its members, outsiders found among them. Raises NotFound, ServiceUnavailable."""
+        """Return the channel with its members, outsiders found among them. Raises NotFound, ServiceUnavailable.
+
+        Of a public channel that we aren't in Slack doesn't tell who leaves, so nobody counts as a member there: full
+        members may read it anyway, guests and other companies' people may not any more.
+        """
         info = (await ask(self._client.conversations_info(channel=channel_id)))["channel"]
         kind = kind_of(info)
         if kind is ChannelKind.IM:
@@ -73,6 +77,8 @@ class SlackDirectory:
             kind = ChannelKind.PRIVATE
         outside = bool(info.get("is_ext_shared") or info.get("is_pending_ext_shared") or info.get("is_org_shared"))
         outside = outside or any([await self._is_outsider(team_id, member, since) for member in members])
+        if kind is ChannelKind.PUBLIC and not info.get("is_member"):
+            members = []
         return Channel(channel_id, kind, info.get("name") or "", outside, frozenset(members))
 
     async def names(self, team_id: str, markup: str) -> dict[str, str]:

@@ -15,6 +15,8 @@ _SCHEME = re.compile(
     r"\b(?:mailto|tel|sms|sips?|skype|slack|file|data|javascript|facetime|callto|xmpp):(?=\S)", re.IGNORECASE
 )
 _MARKS = r"[*_~`\\]*"
+_SLASHES = re.compile(rf":(?={_MARKS}/{_MARKS}/)")
+"""What makes an address of a scheme, also where Markdown takes a mark out from between."""
 _ADDRESS = re.compile(
     rf"(?<=\S)\.(?={_MARKS}[^\W\d_]{_MARKS}[^\W\d_])|(?<=\bwww)\.|(?<=[\w.+-])@(?=\w)"
     rf"|[。．｡](?={_MARKS}[a-z]{_MARKS}[a-z])",
@@ -64,7 +66,7 @@ def without_mention(markup: str, user_id: str) -> str:
 
 def escape(text: str) -> str:
     """Return foreign text for a `mrkdwn` or `text` field: no token of Slack's can come of it, and no link."""
-    text = visible(text).replace("://", f":{_WORD_JOINER}//")
+    text = _SLASHES.sub(_BROKEN, visible(text))
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

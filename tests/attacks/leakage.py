@@ -260,7 +260,7 @@ class House:
             if document.topic == topic
             and self._may_read(user, document)
             and (
-                self._kind_of(document) is ChannelKind.PUBLIC
+                (self._kind_of(document) is ChannelKind.PUBLIC and is_member(user))
                 or self.hears(self.slack.store.channels[document.channel_id])
             )
         }

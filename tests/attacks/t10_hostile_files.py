@@ -204,7 +204,7 @@ class Attack:
         async def look() -> None:
             while True:
                 gained = (process.memory_info().rss - before) / _MEBIBYTE
-                held = sum(sandbox.resident_bytes(child.pid) for child in process.children()) / _MEBIBYTE
+                held = sum(_own_bytes(child) for child in process.children(recursive=True)) / _MEBIBYTE
                 self.seen.growth_mb = max(self.seen.growth_mb, gained)
                 self.seen.child_peak_mb = max(self.seen.child_peak_mb, held)
                 await asyncio.sleep(_LOOK_EVERY_S)
@@ -272,6 +272,14 @@ def figures_of(seen: Seen, size: Size) -> list[Figure]:
         Figure("good_p95_s", "a good file beforehand, p95", before, "s"),
         Figure("good_slower", "a good file right after, p95, times that", after / before, at_most=SLOWER),
     ]
+
+
+def _own_bytes(process: psutil.Process) -> int:
+    """Return the memory that would be free without a process: what hundreds of forks share counts for none of them."""
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.Error:
+        return 0  # gone while it was looked at
 
 
 def _p95(seconds: Sequence[float]) -> float:

@@ -66,14 +66,14 @@ SABOTAGES = {"rule": "prompts", "events": "prompts", "memory": "prompts", "fence
 OWN_CONTROLS = frozenset(SABOTAGES)
 """All of them are switched off in here."""
 
-QUESTIONS = 6
+QUESTIONS = 10
 SURFACES = ("mention", "direct message", "/ask", "/find", "button", "API")
 LANES = 3
 """Workspaces in which histories go on side by side."""
 
 HISTORIES = {Scale.QUICK: 90, Scale.FULL: 5_000, Scale.SELFTEST: 150}
-CHOICES = 160
-"""Drawn for a history, which takes some hundred."""
+CHOICES = 240
+"""Drawn for a history, which takes some hundred and fifty."""
 
 RACED = 0.1
 """Of questions, those asked while something changes."""
@@ -396,7 +396,7 @@ def _figures(tallies: Sequence[Tally], histories: int) -> list[Figure]:
     kinds = sum((tally.kinds for tally in tallies), Counter[str]())
     return [
         Figure("histories", "histories of membership", total(lambda t: t.histories), at_least=histories),
-        Figure("questions", "questions answered", questions, at_least=histories * 4),
+        Figure("questions", "questions answered", questions, at_least=histories * 6),
         Figure("surfaces", "surfaces asked on", len(surfaces), at_least=len(SURFACES), note=_said(surfaces)),
         Figure("kinds", "kinds of people who asked", len(kinds), at_least=3, note=_said(kinds)),
         Figure("prompts", "foreign canaries in a prompt", total(lambda t: t.prompts), at_most=0, of=questions),

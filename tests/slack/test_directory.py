@@ -52,6 +52,20 @@ def test_a_person_has_the_name_colleagues_see() -> None:
     assert person_from({"id": "U1", "profile": profile, "is_restricted": True}, team_id=TEAM).email is None
 
 
+async def test_nobody_is_known_to_be_in_a_public_channel_that_we_are_not_in(
+    slack: LocalSlack, directory: SlackDirectory
+) -> None:
+    guest = slack.add_user("Gast", kind="guest")
+    general = slack.add_channel("lobby", members=[guest])
+    inside = await directory.channel(TEAM, general.id)
+
+    slack.leave(slack.store.bot, general)
+    outside = await directory.channel(TEAM, general.id)
+
+    assert guest.id in inside.member_ids
+    assert (outside.member_ids, outside.has_outsiders) == (frozenset(), True)
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [

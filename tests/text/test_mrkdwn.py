@@ -56,6 +56,7 @@ def test_a_word_without_end_takes_no_longer_the_longer_it_is() -> None:
     [
         ("**bold** and\n- a list\n> quoted", "**bold** and\n- a list\n> quoted"),
         ("[a](https://b.example)", "[a] (https:\u2060//b.\u2060example)"),
+        (r"HTTP:/\/EVIL.example", "HTTP:\u2060/\\/EVIL.\u2060example"),
         ("![x](http://e/x.png)", "! [x] (http:\u2060//e/x.\u2060png)"),
         (
             "see evil.example or www.3m.test, 3.5 % e.g. v1.2.",
