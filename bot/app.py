@@ -27,7 +27,9 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def running(settings: Settings, *, worker: bool = True) -> AsyncIterator[WebServer]:
-    """Run the bot in a workspace, or in all that let it in by OAuth: database, services, HTTP and Slack, and the queue's worker unless told otherwise.
+    """Run the bot in a workspace, or in all that let it in by OAuth.
+
+    That is database, services, HTTP and Slack, and the queue's worker unless told otherwise.
 
     Yields when Slack is connected. On leaving, intake ends first, then what is under way gets its grace. Raises
     InvalidSettings, DatabaseUnavailable or ServiceUnavailable when something doesn't come up.

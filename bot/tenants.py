@@ -21,7 +21,7 @@ from bot.services.installations import InstallationService, TokenExchange
 from bot.slack.switchboard import Line
 from bot.tenant import Tenant, open_tenant
 from bot.values import Installation
-from bot.vital import queue_problem
+from bot.vital import model_problem, queue_problem
 from bot.web.api import Desk
 
 log = structlog.get_logger()
@@ -185,8 +185,7 @@ class Tenants:
     async def model_problem(self) -> str | None:
         """Return what is wrong with the models: they are the same for all."""
         for tenant in self._open.values():
-            services = tenant.workspace.services
-            return await services.chat.problem() or await services.embedder.problem()
+            return await model_problem(tenant.workspace.services)
         return None
 
     async def _tell(self) -> None:
