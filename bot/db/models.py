@@ -100,7 +100,10 @@ class Workspace(Base):
 
 
 class User(Base):
-    """A person: somebody in Slack, or somebody with an API key alone (`slack_user_id` null)."""
+    """A person: somebody in Slack, or somebody with an API key alone (`slack_user_id` null).
+
+    `is_deactivated` is what Slack told last by an event; before a question it is asked itself.
+    """
 
     __tablename__ = "users"
     __table_args__ = (UniqueConstraint("team_id", "slack_user_id"), UniqueConstraint("team_id", "email"))
@@ -113,6 +116,7 @@ class User(Base):
     plan: Mapped[str] = mapped_column(server_default=Plan.FREE)
     kind: Mapped[str] = mapped_column(server_default=UserKind.MEMBER)
     is_admin: Mapped[bool] = mapped_column(server_default=text("false"))
+    is_deactivated: Mapped[bool] = mapped_column(server_default=text("false"))
     preferences: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()

@@ -41,7 +41,8 @@ class MembershipRepository:
     async def record_person_change(self, team_id: str, person: Person) -> bool:
         """Note that somebody isn't what we knew; False when what Slack tells is no news to the walls.
 
-        Who was never stored counts as a full member before: less than that is always news.
+        Who was never stored counts as a full member before: less than that is always news. So is who was deactivated,
+        and comes back: a guest who was in nobody's way.
         """
         parameters = {
             "team": team_id,
@@ -81,14 +82,16 @@ _LEFT = text("""
 _PERSON_CHANGED = text("""
     UPDATE workspaces SET people_changes = people_changes + 1
      WHERE team_id = :team AND (CAST(:is_deactivated AS boolean) OR CAST(:kind AS text) <> coalesce(
-               (SELECT kind FROM users WHERE team_id = :team AND slack_user_id = CAST(:user AS text)), 'member'))
+               (SELECT CASE WHEN is_deactivated THEN 'nobody' ELSE kind END
+                  FROM users WHERE team_id = :team AND slack_user_id = CAST(:user AS text)), 'member'))
     RETURNING people_changes
 """)
 
 _THEIR_CHANNELS_CHANGED = text("""
     WITH person AS (
-        UPDATE users SET kind = CAST(:kind AS text), updated_at = now()
-         WHERE team_id = :team AND slack_user_id = CAST(:user AS text) AND kind <> CAST(:kind AS text)
+        UPDATE users SET kind = CAST(:kind AS text), is_deactivated = :is_deactivated, updated_at = now()
+         WHERE team_id = :team AND slack_user_id = CAST(:user AS text)
+           AND (kind, is_deactivated) <> (CAST(:kind AS text), CAST(:is_deactivated AS boolean))
     )
     UPDATE channels SET synced_at = NULL, changes = changes + 1
      WHERE team_id = :team

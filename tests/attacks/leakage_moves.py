@@ -20,6 +20,7 @@ class Moves:
         self._house = house
         self._slack = house.slack
         self.told: list[str] = []
+        self._past: list[tuple[frozenset[str], str]] = []
         self.touched: list[User | Channel] = []
 
     def one(self, channel: Channel | None = None) -> None:
@@ -87,3 +88,8 @@ class Moves:
     def _note(self, what: str, *whom: User | Channel) -> None:
         self.touched = list(whom)
         self.told.append(f"{' '.join(thing.name for thing in whom)} {what}")
+        self._past.append((frozenset(thing.name for thing in whom), f"{len(self._past)} {self.told[-1]}"))
+
+    def past(self, name: str, *, limit: int = 5) -> list[str]:
+        """Return the last things that happened to somebody, or in a channel, oldest first, each with its number."""
+        return [what for whom, what in self._past if name in whom][-limit:]

@@ -83,6 +83,9 @@ FEW = 0.005
 
 _EVIDENCE = 20
 
+_EXPLAINED = 2
+"""Of a workspace's leaks, those of which is told how they came about."""
+
 
 @dataclass
 class Tally:
@@ -211,7 +214,7 @@ class Teller:
             self.tally.admitted += 1
             self._blame("was answered though deactivated", surface, user, channel)
         allowed = before | self._allowed(surface, channel, user)  # a change under way counts from the next question on
-        self._judge(surface, channel, user, stack, reply, seen, allowed)
+        await self._judge(surface, channel, user, stack, reply, seen, allowed)
         if not is_deaf and not is_raced:
             self._count(user, owed, seen)
 
@@ -277,7 +280,7 @@ class Teller:
             self._threads[key] = ts
         return self._threads[key]
 
-    def _judge(
+    async def _judge(
         self,
         surface: str,
         channel: Channel,
@@ -291,7 +294,10 @@ class Teller:
         shown = set(CANARY.findall(f"{reply.streamed} {reply.finished!r} {reply.apologies}"))
         if foreign := prompted - allowed:
             self.tally.prompts += 1
-            self._blame(f"{min(foreign)} in the prompt", surface, user, channel)
+            where = "passages" if foreign & seen else "history"
+            self._blame(f"{', '.join(sorted(foreign))} in the prompt's {where}", surface, user, channel)
+            if self.tally.prompts <= _EXPLAINED:
+                await self._explain({channel.id, *(d.channel_id for d in self._house.documents if d.canary in foreign)})
         if shown - allowed:
             self.tally.shown += 1
         if reply.finished is not None and reply.finished.offers_more:
@@ -313,6 +319,20 @@ class Teller:
         if len(self.tally.evidence) < _EVIDENCE:
             told = f"{user.name} ({user.kind}), {surface} in {channel.name or channel.id}"
             self.tally.evidence.append(f"{what}: {told}; {'; '.join(self._moves.told)}")
+
+    async def _explain(self, channel_ids: set[str]) -> None:
+        """Tell of these channels what is stored, what holds in Slack, and what happened there and to who is inside."""
+        store, team_id = self._house.slack.store, self._house.team_id
+        for channel in (store.channels[channel_id] for channel_id in sorted(channel_ids)):
+            async with self._house.sessions.tenant(team_id) as session:
+                row = await ChannelRepository(session).get(team_id, channel.id)
+                known = await ChannelRepository(session).list_members(team_id, channel.id)
+            stored = row and f"{row.kind}, outsiders {row.has_outsiders}, read {row.synced_at}"
+            wrong = [store.users[one].name for one in sorted(set(known) ^ set(channel.members))]
+            holds = f"{channel.kind}, connected {bool(channel.connected)}, bot {self._house.hears(channel)}"
+            self.tally.evidence.append(f"  {channel.name} stored: {stored}, wrong of {wrong}; in Slack: {holds}")
+            for name in (channel.name, *(store.users[one].name for one in channel.members)):
+                self.tally.evidence.append(f"    {name}: {'; '.join(self._moves.past(name))}")
 
     async def _change_meanwhile(self, channel_id: str) -> None:
         async with self._house.slack.holding() as held:
@@ -416,7 +436,7 @@ def _said(counts: Counter[str]) -> str:
 
 
 def _evidence(tallies: Sequence[Tally]) -> list[str]:
-    return [line for tally in tallies for line in tally.evidence][:_EVIDENCE]
+    return [line for tally in tallies for line in tally.evidence]
 
 
 def _without_rule() -> None:

@@ -142,6 +142,21 @@ async def test_a_guest_who_comes_into_a_channel_closes_the_others_to_it(slack: L
     assert not await knows(slack, "Ada", channel="town")
 
 
+async def test_a_guest_who_comes_back_closes_the_others_to_a_channel_again(slack: LocalSlack, bot: WebServer) -> None:
+    slack.add_channel("town", members=["Ada", "Ben"])
+    slack.leave("Ben", "handbook")
+    slack.change_user("Ben", kind="guest")
+    await shared(slack, PLANS, channel="handbook")
+    assert not await knows(slack, "Ben")
+    assert not await knows(slack, "Ada", channel="town")
+
+    slack.change_user("Ben", deleted=True)
+    assert await knows(slack, "Ada", channel="town"), "who sees nothing of Slack any more is in nobody's way"
+
+    slack.change_user("Ben", deleted=False)
+    assert not await knows(slack, "Ada", channel="town")
+
+
 async def test_whose_account_ends_has_no_key_any_more_and_what_they_shared_stays(
     slack: LocalSlack, bot: WebServer, sessions: Sessions
 ) -> None:
