@@ -119,4 +119,5 @@ def answers(host: SlackHost) -> dict[str, SharedFile]:
         for name in ANSWERS
     }
     page = host.shared("/first/login", filename="a.html", mimetype="text/html", size=_SIZE)
-    return {**pdf, "login-for-a-page": page}
+    less = host.shared("/first/login", filename="a.pdf", mimetype="application/pdf", size=len(LOGIN_PAGE) // 2)
+    return {**pdf, "login-for-a-page": page, "login-for-less": less}
