@@ -182,7 +182,8 @@ class Question:
     """What somebody asked, and where.
 
     `user_id` is Slack's id. `thread_ts` is the thread's root, which is `ts` itself for a new one. `asked_in` is the
-    workspace, by Slack's word for it, where `team_id` may be a whole organisation; "" where Slack doesn't say.
+    workspace, by Slack's word for it, where `team_id` may be a whole organisation; "" where Slack doesn't say. `repeats`
+    names the messages, as `CHANNEL:TS`, whose words it asks again for somebody else: it goes with any of them.
     """
 
     team_id: str
@@ -192,11 +193,20 @@ class Question:
     thread_ts: str
     text: str
     asked_in: str = ""
+    repeats: tuple[str, ...] = ()
 
     @property
     def opens_thread(self) -> bool:
         """True when the question is the first message of its thread."""
         return self.thread_ts == self.ts
+
+
+@dataclass(frozen=True, slots=True)
+class AskedBefore:
+    """A stored question made to stand alone; `repeats` names the messages, as `CHANNEL:TS`, whose words it is."""
+
+    text: str
+    repeats: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
