@@ -94,6 +94,9 @@ class Deed(StrEnum):
     DOCUMENT_RETRIED = "document.retried"
     FILE_DELETED = "file.deleted"
     CHANNEL_DELETED = "channel.deleted"
+    MESSAGE_DELETED = "message.deleted"
+    DOCUMENTS_EXPIRED = "document.expired"
+    RETENTION_CHANGED = "retention.changed"
     WORKSPACE_PURGED = "workspace.purged"
     KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
@@ -104,6 +107,8 @@ class Deed(StrEnum):
     PERSON_EXPORTED = "person.exported"
     PERSON_ERASED = "person.erased"
     WORKSPACE_INSTALLED = "workspace.installed"
+    TOKENS_RESEALED = "tokens.resealed"
+    TOKENS_DISCARDED = "tokens.discarded"
 
 
 @dataclass(frozen=True, slots=True)

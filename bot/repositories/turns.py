@@ -73,7 +73,13 @@ repeated AS (
                               OR kind = 'message' AND key = :channel || ':' || CAST(:ts AS text)))
     ON CONFLICT DO NOTHING
     RETURNING id
-), {CHARGED.format(condition="EXISTS (SELECT FROM message_new)")}
+), message_asked AS (
+    UPDATE messages SET author_id = p.id, content = CAST(:content AS text)
+      FROM person p
+     WHERE messages.team_id = :team AND messages.channel_id = :channel AND messages.slack_ts = CAST(:ts AS text)
+       AND messages.role = 'user' AND messages.author_id IS NULL
+    RETURNING messages.id
+), {CHARGED.format(condition="EXISTS (SELECT FROM message_new) OR EXISTS (SELECT FROM message_asked)")}
 SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS thread_read,
        ARRAY(SELECT channel_id FROM audience) AS channel_ids,
        ARRAY({STALE}) AS stale_channel_ids,
@@ -98,7 +104,7 @@ SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS
 
 An answer to an earlier question is history, though it may have been posted after the next one was asked; not so one
 that rests on what the audience of this one may not read, or not any more. The question takes from its buckets when it
-is stored: not again when it is tried again. One that repeats others is stored while these are there, and names them in
+is stored, or when an edit makes one of what was read with the thread: not again when it is tried again. One that repeats others is stored while these are there, and names them in
 `reply_to`; whoever deletes one of them waits, and finds it (`repositories/copies.py`).
 """
 
