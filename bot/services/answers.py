@@ -83,6 +83,8 @@ class AnswerService:
         require_short(question.text)
         turn, vector = await self._begin(question, private=private)
         unread = await self._turns.wait_for_files(question, turn, reply)
+        if turn.pending_files:
+            turn = await self._turns.settle_again(question, turn, private=private)
         with self._usage.noting_failures(question.team_id) as spent:
             answer = await self._writer.write(question, turn, reply, vector=vector, spent=spent)
             answer = replace(answer, unread=unread)

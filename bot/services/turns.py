@@ -104,12 +104,21 @@ class TurnService:
             new = [await self._enqueue(session, _reading(file)) for file in files]
         return replace(turn, history=tuple(earlier), pending_files=turn.pending_files + sum(new))
 
+    async def settle_again(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
+        """Return the turn as it stands after a wait: meanwhile others may have come to see its channel.
+
+        Raises Forbidden, ServiceUnavailable.
+        """
+        person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
+        return await self._settled(question, await self._begin(question, person, private=private), private=private)
+
     async def _settled(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
         """Return the turn once neither its asker nor its audience has to be read from Slack again."""
         read: set[str] = set()
         for reading in range(READINGS):
             person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
-            unread = turn.stale_channel_ids - read
+            again = await self._audiences.changed_since(question.team_id, turn.stale_channel_ids & read)
+            unread = turn.stale_channel_ids - read | again
             perhaps = turn.marked_channel_ids if reading == 0 else frozenset[str]()  # these only add: once
             if person == turn.asker and not unread and not perhaps:
                 return turn
