@@ -126,7 +126,7 @@ WITH cited AS (
     ON CONFLICT (team_id, channel_id, slack_ts) DO UPDATE
        SET content = excluded.content, reply_to = excluded.reply_to, sources = excluded.sources,
            model = excluded.model, token_count = excluded.token_count, prompt_tokens = excluded.prompt_tokens,
-           completion_tokens = excluded.completion_tokens, latency_ms = excluded.latency_ms
+           completion_tokens = excluded.completion_tokens, latency_ms = excluded.latency_ms, state = excluded.state
      WHERE messages.role = 'assistant' AND messages.model IS NULL
     RETURNING id, conversation_id
 ), touched AS (

@@ -44,7 +44,7 @@ class RetentionService:
             )
         async with self._sessions.tenant(team_id) as session:
             retention = RetentionRepository(session)
-            details = {"days": days, "before": await retention.get_days(team_id)}
+            details: dict[str, str | int | None] = {"days": days, "before": await retention.get_days(team_id)}
             await retention.set_days(team_id, days)
             entry = AuditEntry(by, Deed.RETENTION_CHANGED, f"workspace:{team_id}", details)
             await AuditRepository(session).record(team_id, entry)
@@ -75,8 +75,8 @@ class RetentionService:
                 for errand in retract_errands(team_id, document_ids):
                     await self._enqueue(session, errand)
                 if document_ids:
-                    details = {"shares": len(document_ids), "before": before.isoformat(timespec="seconds")}
-                    entry = AuditEntry(BOT, Deed.DOCUMENTS_EXPIRED, f"workspace:{team_id}", details)
+                    gone = {"shares": len(document_ids), "before": before.isoformat(timespec="seconds")}
+                    entry = AuditEntry(BOT, Deed.DOCUMENTS_EXPIRED, f"workspace:{team_id}", gone)
                     await AuditRepository(session).record(team_id, entry)
             if not document_ids:
                 return count

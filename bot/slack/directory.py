@@ -30,19 +30,12 @@ THREAD_LIMIT = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """When Slack was asked (monotonic seconds), and how many changes of people it had told of by then."""
-
-    at: float
-    changes: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Known:
-    """A person as Slack described them then."""
+    """A person as Slack described them at a time (monotonic seconds), when it had told of so many changes of people."""
 
     person: Person
-    asked: _Asked
+    asked_at: float
+    changes: int
 
 
 class SlackDirectory:
@@ -69,7 +62,7 @@ class SlackDirectory:
         if known := self._known(team_id, user_id, changes):
             return known
         response = await ask(self._client.users_info(user=user_id))
-        return self._keep(person_from(response["user"], team_id=team_id), team_id, _Asked(now, changes))
+        return self._keep(team_id, _Known(person_from(response["user"], team_id=team_id), now, changes))
 
     def _changes_since(self, team_id: str, since: int) -> int:
         changes = self._changes[team_id] = max(since, self._changes.get(team_id, 0))
@@ -77,14 +70,14 @@ class SlackDirectory:
 
     def _known(self, team_id: str, user_id: str, changes: int) -> Person | None:
         known = self._people.get((team_id, user_id))
-        if known and known.asked.changes == changes and time.monotonic() - known.asked.at < self._max_age_s:
+        if known and known.changes == changes and time.monotonic() - known.asked_at < self._max_age_s:
             return known.person
         return None
 
-    def _keep(self, person: Person, team_id: str, asked: _Asked) -> Person:
-        if not person.is_deactivated:  # who comes back is let in at once
-            self._people[team_id, person.user_id] = _Known(person, asked)
-        return person
+    def _keep(self, team_id: str, known: _Known) -> Person:
+        if not known.person.is_deactivated:  # who comes back is let in at once
+            self._people[team_id, known.person.user_id] = known
+        return known.person
 
     async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
         """Return the channel with its members, outsiders found among them. Raises NotFound, ServiceUnavailable.
@@ -134,11 +127,13 @@ class SlackDirectory:
         if len(unknown) <= ONE_BY_ONE:
             return
         for _ in range(ROLL_PAGES):
-            asked = _Asked(time.monotonic(), changes)
+            asked_at = time.monotonic()
             page = await ask(self._client.users_list(cursor=cursor, limit=ROLL_PAGE))
             for user in page["members"]:
                 if user["id"] in unknown:
-                    unknown.discard(self._keep(person_from(user, team_id=team_id), team_id, asked).user_id)
+                    unknown.discard(
+                        self._keep(team_id, _Known(person_from(user, team_id=team_id), asked_at, changes)).user_id
+                    )
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor or not unknown:
                 return

@@ -8,11 +8,12 @@ from bot.db.engine import Sessions
 from bot.playground.local import LocalSlack
 from bot.playground.reading import words_of
 from bot.services.personal import PersonalDataService
+from bot.slack.blocks import OFFER
 from bot.web.server import WebServer
 from tests.conftest import TEAM
 from tests.slack.acts import count, shared, worked_off
 from tests.slack.test_deletions import left_of
-from tests.slack.test_offers import OFFER, PLANS, offered, pressed
+from tests.slack.test_offers import PLANS, offered, pressed
 
 HERE = "messages WHERE role = 'user' AND channel_id LIKE 'private:%'"
 ANSWERS_HERE = "messages WHERE role = 'assistant' AND channel_id LIKE 'private:%'"
