@@ -75,9 +75,13 @@ class RetentionService:
                 for errand in retract_errands(team_id, document_ids):
                     await self._enqueue(session, errand)
                 if document_ids:
-                    gone = {"shares": len(document_ids), "before": before.isoformat(timespec="seconds")}
-                    entry = AuditEntry(BOT, Deed.DOCUMENTS_EXPIRED, f"workspace:{team_id}", gone)
+                    entry = _expired(team_id, len(document_ids), before)
                     await AuditRepository(session).record(team_id, entry)
             if not document_ids:
                 return count
             count += len(document_ids)
+
+
+def _expired(team_id: str, shares: int, before: datetime) -> AuditEntry:
+    details: dict[str, str | int | None] = {"shares": shares, "before": before.isoformat(timespec="seconds")}
+    return AuditEntry(BOT, Deed.DOCUMENTS_EXPIRED, f"workspace:{team_id}", details)
