@@ -101,7 +101,7 @@ async def retention(settings: Settings, days: str | None, *, team: str | None) -
     async with open_desk(settings, team=team) as desk:
         service, team_id = desk.services.retention, desk.services.team_id
         if days is not None:
-            await service.keep(team_id, _days_from(days))
+            await service.keep(team_id, _days_from(days), by=desk.actor)
         kept = await service.days(team_id)
     say(
         "Kept until somebody deletes it."

@@ -31,8 +31,8 @@ class Desk:
 
     @property
     def actor(self) -> str:
-        """Return who stands in the audit log for what is done here: `cli:` and the system's name for them."""
-        return f"cli:{_system_user()}"
+        """Return who stands in the audit log for what is done here."""
+        return command_line()
 
     async def audience(self, channel_id: str | None) -> Audience:
         """Return what may be read: one channel's documents, or what the operator may read anywhere.
@@ -109,6 +109,11 @@ async def choose_team(settings: Settings, team: str | None) -> str:
         return (await identify(clients)).team_id
     finally:
         await clients.close()
+
+
+def command_line() -> str:
+    """Return who sits at the command line, as the audit log has it: `cli:` and the system's name for them."""
+    return f"cli:{_system_user()}"
 
 
 def _system_user() -> str:

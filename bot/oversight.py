@@ -10,7 +10,7 @@ from uuid import UUID
 from bot.config import Settings
 from bot.console import complain, say
 from bot.db.storage import open_storage
-from bot.offline import open_desk
+from bot.offline import command_line, open_desk
 from bot.repositories.audit import RecordedEntry
 from bot.wiring import make_installations
 
@@ -43,7 +43,7 @@ async def audit(
 async def rotate_keys(settings: Settings) -> None:
     """Encrypt every workspace's tokens with the first of TOKEN_KEYS, and say how many that was."""
     async with open_storage(settings) as storage:
-        resealed = await make_installations(settings, storage.sessions).rotate_keys()
+        resealed = await make_installations(settings, storage.sessions).rotate_keys(by=command_line())
     workspaces = "1 workspace" if resealed.total == 1 else f"{resealed.total} workspaces"
     say(f"{resealed.changed} of {workspaces} encrypted anew. The first key opens all of them; the others may go.")
 
@@ -51,7 +51,7 @@ async def rotate_keys(settings: Settings) -> None:
 async def discard_tokens(settings: Settings) -> None:
     """Forget the tokens that none of TOKEN_KEYS opens, and name their workspaces."""
     async with open_storage(settings) as storage:
-        lost = await make_installations(settings, storage.sessions).discard_unreadable()
+        lost = await make_installations(settings, storage.sessions).discard_unreadable(by=command_line())
     for one in lost:
         say(f"{one.title}: forgotten. It has to let Recollect in again, at {settings.public_url or ''}/slack/install.")
     if not lost:

@@ -94,6 +94,9 @@ class Deed(StrEnum):
     DOCUMENT_RETRIED = "document.retried"
     FILE_DELETED = "file.deleted"
     CHANNEL_DELETED = "channel.deleted"
+    MESSAGE_DELETED = "message.deleted"
+    DOCUMENTS_EXPIRED = "document.expired"
+    RETENTION_CHANGED = "retention.changed"
     WORKSPACE_PURGED = "workspace.purged"
     KEY_CREATED = "key.created"
     KEY_FIRST_USED = "key.first_used"
@@ -104,6 +107,8 @@ class Deed(StrEnum):
     PERSON_EXPORTED = "person.exported"
     PERSON_ERASED = "person.erased"
     WORKSPACE_INSTALLED = "workspace.installed"
+    TOKENS_RESEALED = "tokens.resealed"
+    TOKENS_DISCARDED = "tokens.discarded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,8 @@ class Question:
     """What somebody asked, and where.
 
     `user_id` is Slack's id. `thread_ts` is the thread's root, which is `ts` itself for a new one. `asked_in` is the
-    workspace, by Slack's word for it, where `team_id` may be a whole organisation; "" where Slack doesn't say.
+    workspace, by Slack's word for it, where `team_id` may be a whole organisation; "" where Slack doesn't say. `repeats`
+    names the messages, as `CHANNEL:TS`, whose words it asks again for somebody else: it goes with any of them.
     """
 
     team_id: str
@@ -192,11 +198,20 @@ class Question:
     thread_ts: str
     text: str
     asked_in: str = ""
+    repeats: tuple[str, ...] = ()
 
     @property
     def opens_thread(self) -> bool:
         """True when the question is the first message of its thread."""
         return self.thread_ts == self.ts
+
+
+@dataclass(frozen=True, slots=True)
+class AskedBefore:
+    """A stored question made to stand alone; `repeats` names the messages, as `CHANNEL:TS`, whose words it is."""
+
+    text: str
+    repeats: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

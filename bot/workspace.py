@@ -215,6 +215,7 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
             token=lambda: workspace.clients.token,
         ),
         request_verification_enabled=False,  # Socket Mode signs nothing, and over HTTP mount_slack has looked
+        ignoring_self_events_enabled=False,  # that a message of ours was deleted is news, whoever deleted it
         process_before_response=True,  # an event is acknowledged after its listener stored it, not before
     )
     register(

@@ -213,7 +213,8 @@ class Conversation(Base):
 class Message(Base):
     """Something said in a conversation. `author_id` is null for ours, and for people who never spoke to us.
 
-    Of those, whose messages were read with a thread, `author_slack_id` is known.
+    Of those, whose messages were read with a thread, `author_slack_id` is known. `reply_to` is the ts of the message
+    that an answer answers; of a question that repeats others' messages, these (`CHANNEL:TS`, one or more).
     """
 
     __tablename__ = "messages"

@@ -91,7 +91,7 @@ class Tasks:
     ) -> None:
         """Leave the question to the queue while it may still wait, else apologise with what was found."""
         if left_s <= 0:
-            await self._answers.apologise_for_model(asked.question, asked.reply, private=asked.private)
+            await self._answers.apologise_for_model(asked.question, asked.reply, private=asked.private, claim=claim)
             return
         await asked.reply.show_status(_MODEL_AWAY)
         if left_s <= self._model_wait_s * _LAST_PART:

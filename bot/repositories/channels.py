@@ -164,6 +164,13 @@ class ChannelRepository:
         """)
         return list(await self._session.scalars(statement, {"team": team_id, "channels": list(channel_ids)}))
 
+    async def list_changed(self, team_id: str, channel_ids: Collection[str]) -> list[str]:
+        """Return those of these channels of which Slack told a change since they were read last."""
+        statement = text(
+            "SELECT channel_id FROM channels WHERE team_id = :team AND channel_id = ANY(:ids) AND synced_at IS NULL"
+        )
+        return list(await self._session.scalars(statement, {"team": team_id, "ids": list(channel_ids)}))
+
     async def record_workspace(self, team_id: str, *, name: str | None = None) -> None:
         """Make sure that the workspace has a row; a name is kept when one is given."""
         statement = text("""

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.repositories import shares
+from bot.repositories.copies import delete_orphaned_copies
 
 SHARES_AT_ONCE, CONVERSATIONS_AT_ONCE = 50, 100
 """What is deleted in one transaction: it holds locks that answers and readings may wait for."""
@@ -29,7 +30,8 @@ class ContentRepository:
         return len((await self._session.execute(_CONVERSATIONS, parameters)).all())
 
     async def delete_rest(self, team_id: str, channel_id: str) -> None:
-        """Delete what was remembered there and where our messages stood, and the channel with its people."""
+        """Delete what was remembered and asked again of it, where our messages stood, and the channel with its people."""
+        await delete_orphaned_copies(self._session, team_id)
         for statement in _REST:
             await self._session.execute(statement, {"team": team_id, "channel": channel_id})
 

@@ -16,6 +16,7 @@ from bot.errors import NotFound, Superseded
 from bot.repositories import turns
 from bot.repositories.audience import PUBLIC_MAX_AGE_S
 from bot.repositories.buckets import Costs
+from bot.repositories.copies import delete_orphaned_copies
 from bot.repositories.people import person_parameters
 from bot.text.clean import clean, clean_or_none
 from bot.values import Answer, Audience, Person, Question, Role, Turn, TurnContext, new_id
@@ -85,16 +86,19 @@ class ConversationRepository:
         latency_ms: int,
         cost_usd: float | None = None,
         usage_id: UUID | None = None,
+        state: str = "final",
     ) -> RecordedAnswer:
-        """Store an answer, its sources and what it used, in one statement; its id is None when this `slack_ts` has one.
+        """Store an answer, its sources and what it used, in one statement; its id is None when this isn't to be kept.
 
-        With a `usage_id` that is stored already, what it used isn't counted again.
+        That is when its `slack_ts` has one already, or was deleted, or what it answers was (see `RECORD_ANSWER`). With a `usage_id` that is stored already, what it used isn't counted again. One whose `state` is `apology` says
+        nothing to what is asked next.
         """
         parameters = {
             **turns.answer_parameters(question, turn, answer, usage_id),
             "slack_ts": slack_ts,
             "latency_ms": latency_ms,
             "cost_usd": cost_usd,
+            "state": state,
         }
         row = (await self._session.execute(turns.RECORD_ANSWER, parameters)).one()
         return RecordedAnswer(row.id, tuple(row.missing))
@@ -193,7 +197,9 @@ class ConversationRepository:
     async def delete(self, team_id: str, conversation_id: UUID) -> int:
         """Delete a conversation with all that was said in it; return 0 or 1. Its documents stay."""
         here = (Conversation.team_id == team_id) & (Conversation.id == conversation_id)
-        return len((await self._session.scalars(delete(Conversation).where(here).returning(Conversation.id))).all())
+        count = len((await self._session.scalars(delete(Conversation).where(here).returning(Conversation.id))).all())
+        await delete_orphaned_copies(self._session, team_id)
+        return count
 
 
 def _conversations(team_id: str) -> Select[Conversation]:

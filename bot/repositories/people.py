@@ -18,10 +18,14 @@ person_new AS (
     ON CONFLICT DO NOTHING
     RETURNING id
 ), person_changed AS (
-    UPDATE users SET name = :person_name, kind = :user_kind, is_admin = :is_admin, updated_at = now()
+    UPDATE users SET name = :person_name, kind = :user_kind, is_admin = :is_admin, updated_at = now(),
+           email = coalesce(email, CASE WHEN NOT EXISTS (SELECT 1 FROM users WHERE team_id = :team AND email = CAST(:email AS text))
+                                        THEN CAST(:email AS text) END)
      WHERE team_id = :team AND slack_user_id = :slack_user
-       AND (name, kind, is_admin) IS DISTINCT FROM
-           (CAST(:person_name AS text), CAST(:user_kind AS text), CAST(:is_admin AS boolean))
+       AND ((name, kind, is_admin) IS DISTINCT FROM
+            (CAST(:person_name AS text), CAST(:user_kind AS text), CAST(:is_admin AS boolean))
+            OR email IS NULL AND CAST(:email AS text) IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM users WHERE team_id = :team AND email = CAST(:email AS text)))
 ), person AS (
     SELECT id FROM person_new
     UNION ALL

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.db.models import UNFINISHED
 from bot.repositories import shares
 from bot.repositories.channels import personal_channel_id
+from bot.repositories.copies import delete_orphaned_copies
 from bot.repositories.documents import FILE
 from bot.repositories.tombstones import TombstoneRepository
 from bot.repositories.users import UserRepository
@@ -63,7 +64,8 @@ class PersonalDataRepository:
         """Delete what is theirs, for good, in this transaction; the audit log stays, which knows them by number alone.
 
         What they shared goes, unless somebody else shared the same bytes: then it stays as theirs. Answers to them go
-        with their questions; answers to others that relied on what is gone are emptied.
+        with their questions, and with those that others asked again; answers to others that relied on what is gone are
+        emptied.
         """
         file_ids = await self._session.scalars(_FILES, self._parameters())
         for file_id in list(file_ids):  # first: who is storing one of their files has ended when this returns
@@ -72,6 +74,7 @@ class PersonalDataRepository:
         work_stopped = await self._count(_STOP_WORK)
         await self._session.execute(_CLEAR_SUMMARIES, self._parameters())
         messages = (await self._session.execute(_DELETE_MESSAGES, self._parameters())).scalar_one()
+        messages += await delete_orphaned_copies(self._session, self._team_id)
         documents = list(await self._session.scalars(_SHARED_DOCUMENTS, self._parameters()))
         await shares.delete_shares_by(self._session, self._team_id, self._identity.user_id)
         gone = await self._gone(documents)

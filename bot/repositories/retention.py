@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.models import UNFINISHED
 from bot.repositories import shares
+from bot.repositories.copies import delete_orphaned_copies
 from bot.values import first_id
 
 SHARES_AT_ONCE = 50
@@ -44,6 +45,7 @@ class RetentionRepository:
         for statement in (_MEMORIES, _FEEDBACK):
             await self._session.execute(statement, parameters)
         count = len((await self._session.execute(_MESSAGES, parameters)).all())
+        count += await delete_orphaned_copies(self._session, team_id)
         await self._session.execute(_CONVERSATIONS, parameters)
         return count
 

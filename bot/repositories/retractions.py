@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.repositories.copies import delete_orphaned_copies
+
 
 @dataclass(frozen=True, slots=True)
 class RetractedAnswer:
@@ -46,9 +48,14 @@ class RetractionRepository:
         await self._session.execute(_SHOWN, {"team": team_id, "id": message_id})
 
     async def delete_message(self, team_id: str, channel_id: str, ts: str) -> int:
-        """Delete what somebody said; return 0 or 1. Our answers to it are other messages, and stay."""
+        """Delete what was said, by whomever, ourselves too, with its copies elsewhere; return 0 or 1.
+
+        Our answers to it are other messages, and stay.
+        """
         parameters = {"team": team_id, "channel": channel_id, "ts": ts}
-        return len((await self._session.execute(_DELETE_MESSAGE, parameters)).all())
+        count = len((await self._session.execute(_DELETE_MESSAGE, parameters)).all())
+        await delete_orphaned_copies(self._session, team_id)
+        return count
 
 
 _RETRACT = text("""
@@ -82,6 +89,5 @@ _UNSHOWN = text("""
 _SHOWN = text("UPDATE messages SET state = 'retracted' WHERE team_id = :team AND id = :id AND state = 'retracting'")
 
 _DELETE_MESSAGE = text("""
-    DELETE FROM messages WHERE team_id = :team AND channel_id = :channel AND slack_ts = :ts AND role = 'user'
-    RETURNING id
+    DELETE FROM messages WHERE team_id = :team AND channel_id = :channel AND slack_ts = :ts RETURNING id
 """)

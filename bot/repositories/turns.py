@@ -57,18 +57,29 @@ WITH {PERSON},
 asker AS (SELECT id, CAST(:slack_user AS text) AS slack_user_id, CAST(:user_kind AS text) AS kind FROM person),
 {AUDIENCE},
 {CONVERSATION},
-message_new AS (
+repeated AS (
+    SELECT o.id FROM messages o
+     WHERE o.team_id = :team AND o.channel_id = CAST(:repeats_in AS text) AND o.slack_ts = ANY(CAST(:repeats_ts AS text[]))
+       FOR KEY SHARE
+), message_new AS (
     INSERT INTO messages
-           (team_id, id, conversation_id, channel_id, slack_ts, author_id, author_name, role, content)
+           (team_id, id, conversation_id, channel_id, slack_ts, author_id, author_name, role, content, reply_to)
     SELECT :team, CAST(:message_id AS uuid), c.id, :channel, CAST(:ts AS text), p.id, :person_name, 'user',
-           CAST(:content AS text)
+           CAST(:content AS text), CAST(:repeats AS text)
       FROM conversation c CROSS JOIN person p
-     WHERE NOT EXISTS (SELECT 1 FROM tombstones
+     WHERE (SELECT count(*) FROM repeated) = cardinality(CAST(:repeats_ts AS text[]))
+       AND NOT EXISTS (SELECT 1 FROM tombstones
                         WHERE team_id = :team AND (kind = 'channel' AND key = :channel
                               OR kind = 'message' AND key = :channel || ':' || CAST(:ts AS text)))
     ON CONFLICT DO NOTHING
     RETURNING id
-), {CHARGED.format(condition="EXISTS (SELECT FROM message_new)")}
+), message_asked AS (
+    UPDATE messages SET author_id = p.id, content = CAST(:content AS text)
+      FROM person p
+     WHERE messages.team_id = :team AND messages.channel_id = :channel AND messages.slack_ts = CAST(:ts AS text)
+       AND messages.role = 'user' AND messages.author_id IS NULL
+    RETURNING messages.id
+), {CHARGED.format(condition="EXISTS (SELECT FROM message_new) OR EXISTS (SELECT FROM message_asked)")}
 SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS thread_read,
        ARRAY(SELECT channel_id FROM audience) AS channel_ids,
        ARRAY({STALE}) AS stale_channel_ids,
@@ -80,7 +91,7 @@ SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS
           FROM (SELECT m.id, m.role, m.content AS text, coalesce(m.author_name, u.name) AS author, m.slack_ts AS ts
                   FROM messages m LEFT JOIN users u ON u.team_id = m.team_id AND u.id = m.author_id
                  WHERE m.team_id = :team AND m.conversation_id = c.id
-                   AND (m.slack_ts < :ts OR m.role = 'assistant' AND m.reply_to < :ts)
+                   AND (m.slack_ts < :ts OR m.role = 'assistant' AND m.reply_to < :ts) AND m.state <> 'apology'
                    AND NOT EXISTS ({UNREADABLE_SOURCE})
                  ORDER BY m.slack_ts DESC, m.id DESC
                  LIMIT :history_limit) h) AS history,
@@ -93,7 +104,8 @@ SELECT p.id AS user_id, c.id AS conversation_id, c.thread_read_at IS NOT NULL AS
 
 An answer to an earlier question is history, though it may have been posted after the next one was asked; not so one
 that rests on what the audience of this one may not read, or not any more. The question takes from its buckets when it
-is stored: not again when it is tried again.
+is stored, or when an edit makes one of what was read with the thread: not again when it is tried again. One that repeats others is stored while these are there, and names them in
+`reply_to`; whoever deletes one of them waits, and finds it (`repositories/copies.py`).
 """
 
 RECORD_ANSWER = text("""
@@ -101,15 +113,20 @@ WITH cited AS (
     SELECT id FROM documents WHERE team_id = :team AND id = ANY(CAST(:cited AS uuid[])) FOR KEY SHARE
 ), answer AS (
     INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, role, content, reply_to, sources, model,
-                          token_count, prompt_tokens, completion_tokens, latency_ms)
-    VALUES (:team, :id, :conversation, :channel, CAST(:slack_ts AS text), 'assistant', :content, :reply_to,
-            CAST(:sources AS jsonb), CAST(:model AS text),
-            CAST(:prompt_tokens AS integer) + CAST(:completion_tokens AS integer),
-            CAST(:prompt_tokens AS integer), CAST(:completion_tokens AS integer), :latency_ms)
+                          token_count, prompt_tokens, completion_tokens, latency_ms, state)
+    SELECT :team, :id, CAST(:conversation AS uuid), CAST(:channel AS text), CAST(:slack_ts AS text), 'assistant',
+           :content, :reply_to, CAST(:sources AS jsonb), CAST(:model AS text),
+           CAST(:prompt_tokens AS integer) + CAST(:completion_tokens AS integer),
+           CAST(:prompt_tokens AS integer), CAST(:completion_tokens AS integer), :latency_ms, :state
+     WHERE NOT EXISTS (SELECT 1 FROM tombstones
+                        WHERE team_id = :team AND kind = 'message'
+                          AND key = CAST(:channel AS text) || ':' || CAST(:slack_ts AS text))
+       AND (NOT CAST(:is_repeated AS boolean)
+            OR EXISTS (SELECT 1 FROM messages WHERE team_id = :team AND channel_id = :channel AND slack_ts = :reply_to))
     ON CONFLICT (team_id, channel_id, slack_ts) DO UPDATE
        SET content = excluded.content, reply_to = excluded.reply_to, sources = excluded.sources,
            model = excluded.model, token_count = excluded.token_count, prompt_tokens = excluded.prompt_tokens,
-           completion_tokens = excluded.completion_tokens, latency_ms = excluded.latency_ms
+           completion_tokens = excluded.completion_tokens, latency_ms = excluded.latency_ms, state = excluded.state
      WHERE messages.role = 'assistant' AND messages.model IS NULL
     RETURNING id, conversation_id
 ), touched AS (
@@ -126,7 +143,8 @@ WITH cited AS (
 SELECT (SELECT id FROM answer) AS id,
        ARRAY(SELECT unnest(CAST(:cited AS uuid[])) EXCEPT SELECT id FROM cited) AS missing
 """)
-"""An answer is stored once; one that reading the thread stored before, as bare text, is completed.
+"""An answer is stored once; one that reading the thread stored before, as bare text, is completed, and one that somebody
+deleted as soon as it stood there isn't stored. Nor is one to a question of others that was deleted with theirs.
 
 What it cost is stored even if the answer was there already: it was spent. A cited document that is deleted meanwhile is
 missing, or else its deletion waits until the answer can be found.
@@ -165,6 +183,9 @@ def begin_parameters(
         "opens_thread": question.opens_thread,
         "content": clean(question.text),
         "private": private,
+        "repeats": " ".join(question.repeats) or None,
+        "repeats_in": question.repeats[0].partition(":")[0] if question.repeats else None,
+        "repeats_ts": [key.partition(":")[2] for key in question.repeats],
         "history_limit": history_limit,
         "new_conversation_id": new_id(),
         "message_id": new_id(),
@@ -205,10 +226,11 @@ def answer_parameters(question: Question, turn: TurnContext, answer: Answer, usa
         "user": turn.user_id,
         "channel": question.channel_id,
         "reply_to": question.ts,
+        "is_repeated": bool(question.repeats),
         "content": clean(answer.text),
         "cited": list({citation.document_id for citation in answer.citations}),
         "sources": to_json([source_from(citation) for citation in answer.citations]),
-        "model": clean_or_none(answer.usage.model),
+        "model": clean_or_none(answer.usage.model) or None,
         "prompt_tokens": answer.usage.prompt_tokens,
         "completion_tokens": answer.usage.completion_tokens,
     }

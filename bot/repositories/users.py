@@ -79,6 +79,10 @@ class UserRepository:
             user_id = (await self._session.execute(statement, parameters)).scalar_one()
         return user_id
 
+    async def ensure_slack_user(self, team_id: str, slack_user_id: str) -> None:
+        """Store somebody of whom nothing is known but their Slack id, unless they are there; what Slack says comes later."""
+        await self._session.execute(_ENSURE, {"team": team_id, "id": new_id(), "slack": clean(slack_user_id)})
+
     async def get(self, team_id: str, user_id: UUID) -> User | None:
         """Return one person."""
         return await self._session.scalar(_users(team_id).where(User.id == user_id))
@@ -210,3 +214,10 @@ def _page(team_id: str, after: UUID | None, limit: int) -> Select[User]:
 def _taken(email: str | None) -> AlreadyExists:
     what = "this Slack account" if email is None else "this email address"
     return AlreadyExists("user exists", user_message=f"Somebody with {what} is already here.")
+
+
+_ENSURE = text("""
+    INSERT INTO users (team_id, id, slack_user_id, kind) VALUES (:team, CAST(:id AS uuid), :slack, 'external')
+    ON CONFLICT DO NOTHING
+""")
+"""Whose kind nobody knows yet counts as the least."""

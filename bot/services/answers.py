@@ -13,15 +13,27 @@ from bot.db.engine import Sessions
 from bot.errors import InvalidRequest
 from bot.repositories.conversations import ConversationRepository
 from bot.services.audience import AudienceService
-from bot.services.errands import retract_errands
+from bot.services.errands import message_key, retract_errands
 from bot.services.ports import Claim, Enqueue, Reply, Unclaimed, Unseen
 from bot.services.questions import GREETING, is_only_a_greeting, require_short
 from bot.services.search import SearchService
 from bot.services.turns import TurnService
 from bot.services.usage import UsageService
 from bot.services.writer import AnswerWriter
-from bot.text.followup import standalone
-from bot.values import Answer, Audience, Passage, Question, Role, Spending, Turn, TurnContext, Vector
+from bot.text.followup import leading, standalone
+from bot.values import (
+    Answer,
+    AskedBefore,
+    Audience,
+    Passage,
+    Question,
+    Role,
+    Spending,
+    Turn,
+    TurnContext,
+    Usage,
+    Vector,
+)
 
 log = structlog.get_logger()
 
@@ -32,6 +44,8 @@ MODEL_AWAY = "The language model isn't answering, so I can't write an answer. Pl
 MODEL_AWAY_NEAREST = (
     "The language model isn't answering, so I can't write an answer. These passages come nearest to your question:"
 )
+
+_NOTHING_USED = Usage("", 0, 0, stated=False)
 
 
 class AnswerService:
@@ -69,6 +83,8 @@ class AnswerService:
         require_short(question.text)
         turn, vector = await self._begin(question, private=private)
         unread = await self._turns.wait_for_files(question, turn, reply)
+        if turn.pending_files:
+            turn = await self._turns.settle_again(question, turn, private=private)
         with self._usage.noting_failures(question.team_id) as spent:
             answer = await self._writer.write(question, turn, reply, vector=vector, spent=spent)
             answer = replace(answer, unread=unread)
@@ -76,14 +92,24 @@ class AnswerService:
             await self._record(question, turn, answer, spent, slack_ts=slack_ts, started=started, claim=claim)
         return answer
 
-    async def apologise_for_model(self, question: Question, reply: Reply, *, private: bool = False) -> None:
+    async def apologise_for_model(
+        self, question: Question, reply: Reply, *, private: bool = False, claim: Claim
+    ) -> None:
         """Say in place of an answer that the model is away, with the passages that the asker may go by meanwhile.
 
-        Raises ServiceUnavailable when something else doesn't answer either; nothing is said then.
+        With passages it is stored like an answer, in the transaction that finishes the work, and so taken back when one
+        of their documents goes. Raises Superseded, and ServiceUnavailable when something else doesn't answer either.
         """
+        started = time.monotonic()
         turn, vector = await self._begin(question, private=private)
         sources = await self._writer.nearest(question, turn, vector=vector, limit=NEAREST_SHOWN)
-        await reply.apologise(MODEL_AWAY_NEAREST if sources else MODEL_AWAY, sources=sources)
+        words = MODEL_AWAY_NEAREST if sources else MODEL_AWAY
+        slack_ts = await reply.apologise(words, sources=sources)
+        if sources:
+            apology = Answer(words, tuple(sources), found=False, usage=_NOTHING_USED)
+            await self._record(
+                question, turn, apology, [], slack_ts=slack_ts, started=started, claim=claim, state="apology"
+            )
         log.warning("question.given_up", reason="model", passages=len(sources))
 
     async def ask(self, audience: Audience, text: str, *, user_id: UUID) -> Answer:
@@ -112,7 +138,7 @@ class AnswerService:
         result = await self._search.search(message.content, audience=audience)
         return result.passages or result.nearest
 
-    async def asked_before(self, team_id: str, *, channel_id: str, ts: str) -> str | None:
+    async def asked_before(self, team_id: str, *, channel_id: str, ts: str) -> AskedBefore | None:
         """Return a stored question, with what it refers to, so that it can be asked again elsewhere; None when gone."""
         here = Audience(team_id, frozenset([channel_id]))
         async with self._sessions.tenant(team_id) as session:
@@ -121,8 +147,15 @@ class AnswerService:
             thread = message and await conversations.get_with_messages(team_id, message.conversation_id, audience=here)
         if not message or not thread or message.role != Role.USER:
             return None
-        earlier = [Turn(Role(said.role), said.content) for said in thread.messages if (said.slack_ts or "") < ts]
-        return standalone(message.content, earlier)
+        earlier = [
+            Turn(Role(said.role), said.content, ts=said.slack_ts)
+            for said in thread.messages
+            if (said.slack_ts or "") < ts
+        ]
+        before = [turn.ts for turn in leading(message.content, earlier) if turn.ts]
+        return AskedBefore(
+            standalone(message.content, earlier), tuple(message_key(channel_id, each) for each in (*before, ts))
+        )
 
     async def _begin(self, question: Question, *, private: bool) -> tuple[TurnContext, Vector | None]:
         """Return what the question needs to be answered, and its vector, None when the embedding model is away."""
@@ -141,6 +174,7 @@ class AnswerService:
         slack_ts: str | None,
         started: float,
         claim: Claim,
+        state: str = "final",
     ) -> None:
         """Store the answer and what it cost, and finish the work, in one transaction. Raises Superseded."""
         latency_ms = round((time.monotonic() - started) * 1000)
@@ -153,10 +187,12 @@ class AnswerService:
                 slack_ts=slack_ts,
                 latency_ms=latency_ms,
                 usage_id=spent[-1].id if spent else None,
+                state=state,
             )
             for errand in retract_errands(question.team_id, recorded.missing):
                 await self._enqueue(session, errand)
-        _log(answer, latency_ms)
+        if state == "final":
+            _log(answer, latency_ms)
 
 
 def _log(answer: Answer, latency_ms: int) -> None:

@@ -135,6 +135,13 @@ class AudienceService:
 
         return await self._settled(team_id, look)
 
+    async def changed_since(self, team_id: str, channel_ids: Collection[str]) -> set[str]:
+        """Return those of these channels of which Slack told a change after we had read them."""
+        if not channel_ids:
+            return set()
+        async with self._sessions.tenant(team_id) as session:
+            return set(await ChannelRepository(session).list_changed(team_id, channel_ids))
+
     async def known_of_user(self, team_id: str, user_id: UUID) -> Audience:
         """Return the same by what is stored, however old: for the command line, whose user has the database anyway."""
         async with self._sessions.tenant(team_id) as session:
@@ -145,7 +152,7 @@ class AudienceService:
     ) -> Audience:
         """Return the audience that `look` finds, once nothing of it, or that may belong to it, must be read again.
 
-        What was read here isn't read again for its age alone. Raises ServiceUnavailable.
+        What was read here isn't read again for its age alone, but for what Slack told since. Raises ServiceUnavailable.
         """
         read: set[str] = set()
         for reading in range(READINGS):
@@ -155,7 +162,8 @@ class AudienceService:
                     team_id, audience.channel_ids, max_age_s=self.max_age_s, place=place
                 )
                 marked = await ChannelRepository(session).list_marked(team_id, audience.channel_ids)
-            unread, perhaps = set(stale) - read, set(marked) if reading == 0 else set[str]()  # these only add: once
+            unread = set(stale) - read | await self.changed_since(team_id, set(stale) & read)
+            perhaps = set(marked) if reading == 0 else set[str]()  # these only add: once
             if not unread and not perhaps:
                 return audience
             read |= await self.refresh(team_id, unread, perhaps=perhaps)

@@ -52,6 +52,9 @@ class DeletionService:
             document_ids = await DocumentRepository(session).delete_shares_of_message(team_id, channel_id, message_ts)
             for errand in retract_errands(team_id, document_ids):
                 await self._enqueue(session, errand)
+            if document_ids:
+                entry = AuditEntry(SLACK, Deed.MESSAGE_DELETED, f"message:{key}", {"shares": len(document_ids)})
+                await AuditRepository(session).record(team_id, entry)
             if not is_under_way:
                 await RetractionRepository(session).delete_message(team_id, channel_id, message_ts)
                 await self._purge(InboxRepository(session), team_id, channel_id, message_ts)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from bot.db.engine import Sessions
+from bot.db.engine import Session, Sessions
 from bot.errors import RecollectError, TooManyRequests, WorkspaceGone
 from bot.repositories.audit import AuditRepository
 from bot.repositories.installations import (
@@ -21,7 +21,8 @@ from bot.repositories.installations import (
     SignInRepository,
     StoredInstallation,
 )
-from bot.values import INSTALLATIONS, AuditEntry, Deed, Grant, Installation, Token
+from bot.repositories.users import UserRepository
+from bot.values import BOT, INSTALLATIONS, AuditEntry, Deed, Grant, Installation, Token
 from bot.vault import CannotOpen, Vault
 
 log = structlog.get_logger()
@@ -83,6 +84,7 @@ class InstallationService:
         )
         async with self._sessions.tenant(grant.team_id) as session:
             await InstallationRepository(session).replace(grant, self._seal(grant.team_id, grant.app_id, grant.token))
+            await UserRepository(session).ensure_slack_user(grant.team_id, grant.installer_id)
             await AuditRepository(session).record(grant.team_id, entry)
         log.info("workspace.installed", team_id=grant.team_id, enterprise=grant.is_enterprise)
 
@@ -90,8 +92,8 @@ class InstallationService:
         """Return every workspace that let us in, by team; one whose tokens can't be opened says so in `problem`."""
         return [self._opened(row) for row in await self._rows()]
 
-    async def rotate_keys(self) -> Resealed:
-        """Seal every token anew with the first key.
+    async def rotate_keys(self, *, by: str = BOT) -> Resealed:
+        """Seal every token anew with the first key; `by` stands for it in each workspace's audit log.
 
         Raises CannotOpen, naming the workspace, for one whose key is missing; those before it are done then.
         """
@@ -99,17 +101,21 @@ class InstallationService:
         changed = 0
         for row in rows:
             try:
-                changed += await self._reseal(row)
+                changed += await self._reseal(row, by)
             except WorkspaceGone:
                 log.info("tokens.left", team_id=row.team_id)  # its row is about to go
         return Resealed(len(rows), changed)
 
-    async def discard_unreadable(self) -> list[Installation]:
-        """Forget the tokens that no key opens, and return whose: all else of these workspaces stays."""
+    async def discard_unreadable(self, *, by: str = BOT) -> list[Installation]:
+        """Forget the tokens that no key opens, and return whose: all else of these workspaces stays.
+
+        `by` stands for it in each workspace's audit log.
+        """
         lost = [one for one in await self.list_all() if one.access_token is None]
         for one in lost:
             async with self._sessions.tenant(one.team_id) as session:
-                await InstallationRepository(session).delete(one.team_id, changes=one.changes)
+                if await InstallationRepository(session).delete(one.team_id, changes=one.changes):
+                    await _note(session, one.team_id, one.app_id, Deed.TOKENS_DISCARDED, by)
         return lost
 
     async def refresh_due(self, exchange: TokenExchange, *, before_s: float = REFRESH_BEFORE_S) -> list[str]:
@@ -150,7 +156,7 @@ class InstallationService:
         async with self._sessions.tenant(INSTALLATIONS) as session:
             return await InstallationRepository(session).list_all(due_s=due_s)
 
-    async def _reseal(self, row: StoredInstallation) -> bool:
+    async def _reseal(self, row: StoredInstallation, by: str) -> bool:
         """Seal one workspace's tokens anew, those it has by then; False when the first key has sealed them already."""
         seen: StoredInstallation | None = row
         while seen is not None and not self._is_current(seen):
@@ -163,6 +169,7 @@ class InstallationService:
             async with self._sessions.tenant(seen.team_id) as session:
                 repository = InstallationRepository(session)
                 if await repository.replace_sealed(seen.team_id, sealed, changes=seen.changes):
+                    await _note(session, seen.team_id, seen.app_id, Deed.TOKENS_RESEALED, by)
                     return True
                 seen = await repository.get(seen.team_id)
         return False
@@ -201,6 +208,11 @@ class InstallationService:
             refresh,
             problem,
         )
+
+
+async def _note(session: Session, team_id: str, app_id: str, deed: Deed, by: str) -> None:
+    entry = AuditEntry(by, deed, f"workspace:{team_id}", {"app": app_id})
+    await AuditRepository(session).record(team_id, entry)
 
 
 def _sign_in(state: str, browser: str) -> str:

@@ -8,11 +8,13 @@ import structlog
 
 from bot.db.engine import Sessions
 from bot.errors import InvalidRequest
+from bot.repositories.audit import AuditRepository
 from bot.repositories.retention import RetentionRepository
 from bot.repositories.retractions import RetractionRepository
 from bot.services.deletions import NOTICE
 from bot.services.errands import retract_errands
 from bot.services.ports import Enqueue
+from bot.values import BOT, AuditEntry, Deed
 
 log = structlog.get_logger()
 
@@ -34,14 +36,18 @@ class RetentionService:
         async with self._sessions.tenant(team_id) as session:
             return await RetentionRepository(session).get_days(team_id)
 
-    async def keep(self, team_id: str, days: int | None) -> None:
-        """Keep things for so many days from now on. Raises InvalidRequest."""
+    async def keep(self, team_id: str, days: int | None, *, by: str = BOT) -> None:
+        """Keep things for so many days from now on. Raises InvalidRequest. `by` stands for it in the audit log."""
         if days is not None and not 1 <= days <= LONGEST_DAYS:
             raise InvalidRequest(
                 "days", user_message=f"Things are kept for 1 to {LONGEST_DAYS} days, or `off`: for good."
             )
         async with self._sessions.tenant(team_id) as session:
-            await RetentionRepository(session).set_days(team_id, days)
+            retention = RetentionRepository(session)
+            details: dict[str, str | int | None] = {"days": days, "before": await retention.get_days(team_id)}
+            await retention.set_days(team_id, days)
+            entry = AuditEntry(by, Deed.RETENTION_CHANGED, f"workspace:{team_id}", details)
+            await AuditRepository(session).record(team_id, entry)
 
     async def expire(self, team_id: str) -> None:
         """Delete what is older than the workspace keeps things, answers that quote it taken back; done in small steps."""
@@ -68,6 +74,14 @@ class RetentionService:
                 await RetractionRepository(session).retract(team_id, document_ids, notice=NOTICE)
                 for errand in retract_errands(team_id, document_ids):
                     await self._enqueue(session, errand)
+                if document_ids:
+                    entry = _expired(team_id, len(document_ids), before)
+                    await AuditRepository(session).record(team_id, entry)
             if not document_ids:
                 return count
             count += len(document_ids)
+
+
+def _expired(team_id: str, shares: int, before: datetime) -> AuditEntry:
+    details: dict[str, str | int | None] = {"shares": shares, "before": before.isoformat(timespec="seconds")}
+    return AuditEntry(BOT, Deed.DOCUMENTS_EXPIRED, f"workspace:{team_id}", details)

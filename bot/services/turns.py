@@ -10,6 +10,8 @@ from uuid import UUID
 from bot.db.engine import Sessions
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.conversations import ConversationRepository
+from bot.repositories.retention import RetentionRepository
+from bot.repositories.users import UserRepository
 from bot.services.audience import READINGS, AudienceService, unsettled
 from bot.services.errands import ingest_errand
 from bot.services.limits import Kind, Limits, admit_question
@@ -22,6 +24,7 @@ UNLIMITED = Limits()
 _NAME_LIMIT = 100
 """Characters of a file's name in a status."""
 _POLL_S = 0.25
+_DAY_S = 24 * 60 * 60
 
 
 class TurnService:
@@ -70,7 +73,9 @@ class TurnService:
         """Store the question as the first of a conversation in its asker's personal place. Raises TooManyRequests."""
         team_id, root = audience.team_id, str(new_id())
         async with self._sessions.tenant(team_id) as session:
-            await admit_question(session, team_id, str(user_id), self._limits)
+            user = await UserRepository(session).get(team_id, user_id)
+            who = user.slack_user_id if user is not None and user.slack_user_id else str(user_id)
+            await admit_question(session, team_id, who, self._limits)  # from the bucket of their questions in Slack
             channel_id = await ChannelRepository(session).record_personal(team_id, user_id)
             conversations = ConversationRepository(session)
             conversation_id = await conversations.record_thread_root(team_id, channel_id, root, started_by=user_id)
@@ -81,26 +86,39 @@ class TurnService:
     async def catch_up(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
         """Read what has aged or changed of people and channels, and once what the thread held before us.
 
+        Of that, what is older than the workspace keeps things is left in Slack.
         Raises Forbidden, ServiceUnavailable.
         """
         turn = await self._settled(question, turn, private=private)
         if turn.thread_read or question.opens_thread or private:
             return turn
         turns, files = await self._threads.read_thread(question.team_id, question.channel_id, question.thread_ts)
-        earlier = [turn for turn in turns if (turn.ts or "") < question.ts]
         async with self._sessions.tenant(question.team_id) as session:
+            days = await RetentionRepository(session).get_days(question.team_id)
+            oldest = 0.0 if days is None else time.time() - days * _DAY_S
+            earlier = [turn for turn in turns if (turn.ts or "") < question.ts and float(turn.ts or 0) >= oldest]
+            files = [file for file in files if float(file.message_ts) >= oldest]
             await ConversationRepository(session).record_thread(
                 question.team_id, turn.conversation_id, question.channel_id, earlier
             )
             new = [await self._enqueue(session, _reading(file)) for file in files]
         return replace(turn, history=tuple(earlier), pending_files=turn.pending_files + sum(new))
 
+    async def settle_again(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
+        """Return the turn as it stands after a wait: meanwhile others may have come to see its channel.
+
+        Raises Forbidden, ServiceUnavailable.
+        """
+        person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
+        return await self._settled(question, await self._begin(question, person, private=private), private=private)
+
     async def _settled(self, question: Question, turn: TurnContext, *, private: bool) -> TurnContext:
         """Return the turn once neither its asker nor its audience has to be read from Slack again."""
         read: set[str] = set()
         for reading in range(READINGS):
             person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
-            unread = turn.stale_channel_ids - read
+            again = await self._audiences.changed_since(question.team_id, turn.stale_channel_ids & read)
+            unread = turn.stale_channel_ids - read | again
             perhaps = turn.marked_channel_ids if reading == 0 else frozenset[str]()  # these only add: once
             if person == turn.asker and not unread and not perhaps:
                 return turn

@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -20,7 +20,7 @@ from bot.errors import AlreadyExists, Forbidden, InvalidRequest, NotFound, Unaut
 from bot.repositories.audit import AuditRepository
 from bot.repositories.users import UserRepository
 from bot.text.ages import moment_from, span_from
-from bot.values import BOT, SLACK, AuditEntry, Deed, Plan, UserKind, new_id
+from bot.values import BOT, SLACK, AuditEntry, Deed, Person, Plan, UserKind, new_id
 
 log = structlog.get_logger()
 
@@ -75,6 +75,11 @@ class Caller:
     def actor(self) -> str:
         """Return who stands in the audit log for what this key does."""
         return f"key:{self.key_id}"
+
+    def lowered_to(self, person: Person) -> Caller:
+        """Return the caller without the rights of an administrator unless `person`, who they are in Slack, has them now."""
+        is_admin = self.account.is_admin and person.is_admin
+        return replace(self, account=replace(self.account, is_admin=is_admin, kind=person.kind))
 
     def require(self, scope: Scope) -> None:
         """Raise Forbidden unless the key is good for this; `admin` asks for an administrator's key besides."""

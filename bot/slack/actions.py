@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from slack_bolt.context.ack.async_ack import AsyncAck
-from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.context.respond.async_respond import AsyncRespond
 
 from bot.errors import InvalidRequest
@@ -17,7 +16,7 @@ from bot.slack.blocks import passage_blocks
 from bot.slack.commands import FIND_LIMIT, LISTED_PER_PAGE, Shown, document_id_from, found_page, shown
 from bot.slack.document_blocks import confirm_blocks, document_blocks, list_blocks
 from bot.slack.inbox import Inbox
-from bot.slack.payloads import Body, channel_of, click_from, forward_of, thread_of, value_of
+from bot.slack.payloads import Body, bare_click, channel_of, click_from, forward_of, thread_of, value_of
 from bot.values import Audience
 
 NEAREST_SHOWN = 3
@@ -50,12 +49,10 @@ class ActionListeners:
         await ack()
         await shown(respond, lambda: self._nearest(body, action), thread_ts=thread_of(body))
 
-    async def on_answer_privately(
-        self, ack: AsyncAck, respond: AsyncRespond, body: Body, context: AsyncBoltContext
-    ) -> None:
+    async def on_answer_privately(self, ack: AsyncAck, respond: AsyncRespond, body: Body) -> None:
         """Answer the one who clicked alone, from what they may read; that is work, stored before they are told."""
         await ack()
-        await shown(respond, lambda: self._answer_privately(body, context["raw"]), thread_ts=thread_of(body))
+        await shown(respond, lambda: self._answer_privately(body), thread_ts=thread_of(body))
 
     async def on_find_more(self, ack: AsyncAck, respond: AsyncRespond, body: Body, action: Body) -> None:
         """Show the next page of a search."""
@@ -102,14 +99,14 @@ class ActionListeners:
             return "Nothing that you may read comes near.", []
         return "The nearest passages", passage_blocks(passages[:NEAREST_SHOWN])
 
-    async def _answer_privately(self, body: Body, raw: bytes) -> Shown:
+    async def _answer_privately(self, body: Body) -> Shown:
         click = click_from(body)
         if click is None:
             raise InvalidRequest("a click that asks nothing")
         if await self._answers.asked_before(click.team_id, channel_id=click.channel_id, ts=click.question_ts) is None:
             return "I don't have that question any more. Please ask it again.", []
         errand = command_errand(click.team_id, trigger_id=click.trigger_id, user_id=click.user_id)
-        await self._inbox.accept(raw, event_id=errand.key, team_id=click.team_id, errands=[errand])
+        await self._inbox.accept(bare_click(body, click), event_id=errand.key, team_id=click.team_id, errands=[errand])
         return "Looking …", []
 
     async def _find_more(self, body: Body, action: Body) -> Shown:

@@ -1,4 +1,4 @@
-"""Reads what was said while we didn't listen, and lets it in as if it had just been delivered."""
+"""Reads what was said and deleted while we didn't listen, and lets it in as if it had just been delivered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -16,11 +16,14 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.db.engine import Sessions
 from bot.errors import NotFound
+from bot.repositories.remembered import RememberedMessage, RememberedRepository
 from bot.repositories.threads import ThreadRepository
+from bot.services.errands import forget_errand
 from bot.slack.client import RateLimited, Unsupported, ask
 from bot.slack.directory import kind_of
 from bot.slack.inbox import Inbox, errands_of
-from bot.slack.payloads import Body, message_from
+from bot.slack.payloads import Body, Deletion, message_from
+from bot.slack.vanished import Shown
 from bot.values import ChannelKind, Errand
 
 log = structlog.get_logger()
@@ -37,8 +40,14 @@ EARLIER_LIMIT = 200
 THREAD_DAYS, THREAD_LIMIT = 7, 200
 """The threads we were asked in that are looked at, however old their first message is."""
 
+QUIET_LIMIT, FILE_LIMIT = 50, 100
+"""Threads in which nothing new was said, and files, that are looked at for what was deleted: the latest."""
+
 CALLS_PER_MINUTE, CALLS_AT_ONCE = 50, 20
 """Slack's tier 3, to which conversations.history, conversations.replies and users.conversations belong or come near."""
+
+_THREAD_GONE, _FILE_GONE = "thread_not_found", frozenset({"file_deleted", "file_not_found"})
+"""Slack's words for what was deleted. Any other refusal says nothing of the kind."""
 
 _TRIES = 5
 _LONGEST_WAIT_S = 60.0
@@ -63,35 +72,79 @@ class SlackBackfill:
 
         Raises ServiceUnavailable when Slack or the database doesn't answer: what was let in by then stays.
         """
-        began_at, channels, messages = time.monotonic(), 0, 0
+        began_at, messages, deleted, entered = time.monotonic(), 0, 0, set[str]()
         oldest = f"{since.timestamp():.6f}"
         known = await self._known_threads()
+        stored = await self._remembered()
         async for channel in self._channels():
-            channels += 1
-            messages += await self._read(channel, oldest, known[channel["id"]])
+            channel_id = channel["id"]
+            entered.add(channel_id)
+            shown = Shown(oldest, threads_since=min(oldest, f"{_week_ago().timestamp():.6f}"))
+            messages += await self._read(channel, known[channel_id], shown)
+            for ts in sorted(shown.vanished(stored[channel_id])):
+                deleted += 1
+                await self._withdraw(channel_id, ts)
+        files = await self._forget_files(entered)
         duration_ms = round((time.monotonic() - began_at) * 1000)
-        log.info("backfill.finished", channels=channels, messages=messages, duration_ms=duration_ms)
+        log.info(
+            "backfill.finished",
+            channels=len(entered),
+            messages=messages,
+            deleted=deleted,
+            files_deleted=files,
+            duration_ms=duration_ms,
+        )
 
-    async def _known_threads(self) -> dict[str, set[str]]:
-        threads: dict[str, set[str]] = defaultdict(set)
+    async def _known_threads(self) -> dict[str, list[str]]:
+        """Return the threads we were asked in by their channels, the latest first."""
+        threads: dict[str, list[str]] = defaultdict(list)
         async with self._sessions.tenant(self._team_id) as session:
             recent = await ThreadRepository(session).list_recent(self._team_id, days=THREAD_DAYS, limit=THREAD_LIMIT)
         for channel_id, thread_ts in recent:
-            threads[channel_id].add(thread_ts)
+            threads[channel_id].append(thread_ts)
         return threads
+
+    async def _remembered(self) -> dict[str, list[RememberedMessage]]:
+        """Return what is stored of each channel's last days, before Slack is asked what of it still stands."""
+        stored: dict[str, list[RememberedMessage]] = defaultdict(list)
+        async with self._sessions.tenant(self._team_id) as session:
+            messages = await RememberedRepository(session).list_messages(self._team_id, since=_week_ago())
+        for message in messages:
+            stored[message.channel_id].append(message)
+        return stored
+
+    async def _forget_files(self, channel_ids: set[str]) -> int:
+        """Let in the deletion of the files that Slack doesn't know any more, of channels we are in; return how many."""
+        async with self._sessions.tenant(self._team_id) as session:
+            files = await RememberedRepository(session).list_files(self._team_id, channel_ids, limit=FILE_LIMIT)
+        return sum([await self._is_forgotten(file_id) for file_id in files])
+
+    async def _is_forgotten(self, file_id: str) -> bool:
+        try:
+            await self._call(self._client.files_info, file=file_id)
+        except NotFound as error:
+            if str(error) not in _FILE_GONE:
+                return False
+        else:
+            return False
+        event_id = f"backfill:gone:{file_id}"
+        raw = self._raw(event_id, {"type": "file_deleted", "file_id": file_id})
+        errand = forget_errand(self._team_id, file_id)
+        await self._inbox.accept(raw, event_id=event_id, team_id=self._team_id, errands=[errand])
+        return True
 
     async def _channels(self) -> AsyncIterator[Body]:
         method = self._client.users_conversations
         types = "public_channel,private_channel,mpim,im"
-        async for page in self._pages(method, "channels", types=types, exclude_archived=True):
-            for channel in page:
+        async for page in self._pages(method, types=types, exclude_archived=True):
+            for channel in page["channels"]:
                 yield channel
 
-    async def _read(self, channel: Body, oldest: str, known: set[str]) -> int:
-        """Let in what was said in one channel; return how many messages meant work."""
+    async def _read(self, channel: Body, known: list[str], shown: Shown) -> int:
+        """Let in what was said in one channel, and note what it shows; return how many messages meant work."""
         kind = _CHANNEL_TYPES.get(kind_of(channel), "channel")
         try:
-            missed = await self._missed(channel["id"], kind, oldest, known)
+            missed = await self._missed(channel["id"], kind, known, shown)
         except NotFound as error:
             log.info("backfill.skipped", channel_id=channel["id"], reason=str(error))
             return 0
@@ -99,29 +152,38 @@ class SlackBackfill:
             await self._accept(*missed[ts])
         return len(missed)
 
-    async def _missed(self, channel_id: str, kind: str, oldest: str, known: set[str]) -> Missed:
+    async def _missed(self, channel_id: str, kind: str, known: list[str], shown: Shown) -> Missed:
         """Return what was said in a channel since then, threads included, and means work: by ts."""
         missed: Missed = {}
         live, quiet = set[str](), set[str]()
-        history = self._client.conversations_history
-        async for page in self._pages(history, "messages", channel=channel_id, oldest=oldest):
-            missed |= self._meant(page, channel_id, kind)
-            _sort_threads(page, oldest, live, quiet)
+        history, oldest = self._client.conversations_history, shown.oldest
+        async for page in self._pages(history, channel=channel_id, oldest=oldest):
+            missed |= self._meant(page["messages"], channel_id, kind)
+            _sort_threads(page["messages"], oldest, live, quiet)
+            shown.add(page["messages"])
+            shown.is_whole = not page.get("has_more")
         earlier = await self._call(history, channel=channel_id, latest=oldest, inclusive=True, limit=EARLIER_LIMIT)
         _sort_threads(earlier["messages"], oldest, live, quiet)
-        for thread_ts in sorted(live | (known - quiet)):
-            async for page in self._replies(channel_id, thread_ts, oldest):
-                missed |= self._meant(page, channel_id, kind)
+        still = [thread_ts for thread_ts in known if thread_ts in quiet][:QUIET_LIMIT]
+        for thread_ts in sorted(live | (set(known) - quiet) | set(still)):
+            since = shown.threads_since if thread_ts in known else oldest
+            said, is_whole = await self._replies(channel_id, thread_ts, since)
+            if is_whole and thread_ts in known:
+                shown.add_thread(thread_ts, said)
+            missed |= self._meant((message for message in said if message["ts"] > oldest), channel_id, kind)
         return missed
 
-    async def _replies(self, channel_id: str, thread_ts: str, oldest: str) -> AsyncIterator[list[Body]]:
-        """Yield pages of a thread since then; of each page Slack's first message is the thread's."""
-        replies = self._client.conversations_replies
+    async def _replies(self, channel_id: str, thread_ts: str, oldest: str) -> tuple[list[Body], bool]:
+        """Return a thread's first message and what was said there since then, and whether that is surely all."""
+        replies, said, is_whole = self._client.conversations_replies, list[Body](), False
         try:
-            async for page in self._pages(replies, "messages", channel=channel_id, ts=thread_ts, oldest=oldest):
-                yield [message for message in page if message["ts"] > oldest]
-        except NotFound:  # deleted, with all that was said in it
-            log.info("backfill.skipped", channel_id=channel_id, thread_ts=thread_ts)
+            async for page in self._pages(replies, channel=channel_id, ts=thread_ts, oldest=oldest):
+                said += page["messages"]
+                is_whole = not page.get("has_more")
+        except NotFound as error:
+            log.info("backfill.skipped", channel_id=channel_id, thread_ts=thread_ts, reason=str(error))
+            return [], str(error) == _THREAD_GONE
+        return said, bool(said) and is_whole
 
     def _meant(self, messages: Iterable[Body], channel_id: str, kind: str) -> Missed:
         """Return the messages that mean work, each as the event Slack would have sent."""
@@ -136,15 +198,25 @@ class SlackBackfill:
 
     async def _accept(self, event: Body, errands: list[Errand]) -> None:
         event_id = f"backfill:{event['channel']}:{event['ts']}"
-        body = {"type": "event_callback", "team_id": self._team_id, "event_id": event_id, "event": event}
-        raw = json.dumps(body).encode()
+        raw = self._raw(event_id, event)
         await self._inbox.accept(raw, event_id=event_id, team_id=self._team_id, errands=errands)
 
-    async def _pages(self, method: Method, what: str, **arguments: Any) -> AsyncIterator[list[Body]]:
+    async def _withdraw(self, channel_id: str, ts: str) -> None:
+        event_id = f"backfill:deleted:{channel_id}:{ts}"
+        event = {"type": "message", "subtype": "message_deleted", "channel": channel_id, "deleted_ts": ts}
+        raw, deletion = self._raw(event_id, event), Deletion(channel_id, ts)
+        await self._inbox.withdraw(raw, event_id=event_id, team_id=self._team_id, deletion=deletion)
+
+    def _raw(self, event_id: str, event: Body) -> bytes:
+        """Return an event as Slack would have sent it."""
+        body = {"type": "event_callback", "team_id": self._team_id, "event_id": event_id, "event": event}
+        return json.dumps(body).encode()
+
+    async def _pages(self, method: Method, **arguments: Any) -> AsyncIterator[AsyncSlackResponse]:
         cursor = None
         while True:
             page = await self._call(method, cursor=cursor, limit=PAGE, **arguments)
-            yield page[what]
+            yield page
             cursor = (page.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
@@ -181,6 +253,10 @@ class Throttle:
         self._next = max(self._next, now - self._ahead_s) + self._interval_s
         if self._next > now:
             await asyncio.sleep(self._next - now)
+
+
+def _week_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(days=THREAD_DAYS)
 
 
 def _sort_threads(messages: list[Body], oldest: str, live: set[str], quiet: set[str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,11 @@ from bot.values import Channel, ChannelKind, Person, Role, SharedFile, Turn, Use
 log = structlog.get_logger()
 
 PAGE = 200
+
+ONE_BY_ONE, ROLL_PAGE, ROLL_PAGES = 50, 1000, 15
+"""Unknown members that are asked for one by one, users.info being tier 4 (100 a minute). For more than that everybody is
+read, users.list being tier 2 (20 pages a minute, of 1,000 people at most).
+"""
 THREAD_LIMIT = 5000
 """Messages of a thread that are read at most, its oldest: Slack gives them in that order."""
 
@@ -48,18 +54,30 @@ class SlackDirectory:
         self._max_age_s = max_age_s
         self._people: dict[tuple[str, str], _Known] = {}
         self._changes: dict[str, int] = {}
+        self._reading_roll = asyncio.Lock()
 
     async def person(self, team_id: str, user_id: str, *, since: int = 0) -> Person:
         """Return the person. Raises NotFound, ServiceUnavailable."""
-        changes = self._changes[team_id] = max(since, self._changes.get(team_id, 0))
-        known, now = self._people.get((team_id, user_id)), time.monotonic()
-        if known and known.changes == changes and now - known.asked_at < self._max_age_s:
-            return known.person
+        changes, now = self._changes_since(team_id, since), time.monotonic()
+        if known := self._known(team_id, user_id, changes):
+            return known
         response = await ask(self._client.users_info(user=user_id))
-        person = person_from(response["user"], team_id=team_id)
-        if not person.is_deactivated:  # who comes back is let in at once
-            self._people[team_id, user_id] = _Known(person, now, changes)
-        return person
+        return self._keep(team_id, _Known(person_from(response["user"], team_id=team_id), now, changes))
+
+    def _changes_since(self, team_id: str, since: int) -> int:
+        changes = self._changes[team_id] = max(since, self._changes.get(team_id, 0))
+        return changes
+
+    def _known(self, team_id: str, user_id: str, changes: int) -> Person | None:
+        known = self._people.get((team_id, user_id))
+        if known and known.changes == changes and time.monotonic() - known.asked_at < self._max_age_s:
+            return known.person
+        return None
+
+    def _keep(self, team_id: str, known: _Known) -> Person:
+        if not known.person.is_deactivated:  # who comes back is let in at once
+            self._people[team_id, known.person.user_id] = known
+        return known.person
 
     async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
         """Return the channel with its members, outsiders found among them. Raises NotFound, ServiceUnavailable.
@@ -76,6 +94,9 @@ class SlackDirectory:
         if kind is ChannelKind.PUBLIC and self._is_organisation:
             kind = ChannelKind.PRIVATE
         outside = bool(info.get("is_ext_shared") or info.get("is_pending_ext_shared") or info.get("is_org_shared"))
+        if not outside:
+            async with self._reading_roll:  # who waits finds most of it read
+                await self._read_roll(team_id, members, since)
         outside = outside or any([await self._is_outsider(team_id, member, since) for member in members])
         if kind is ChannelKind.PUBLIC and not info.get("is_member"):
             members = []
@@ -98,6 +119,24 @@ class SlackDirectory:
         except NotFound:
             return True
         return person.kind is not UserKind.MEMBER and not person.is_deactivated
+
+    async def _read_roll(self, team_id: str, members: Collection[str], since: int) -> None:
+        """Read everybody, page by page, where too many of a channel's members aren't known to ask for each of them."""
+        changes, cursor = self._changes_since(team_id, since), None
+        unknown = {member for member in members if self._known(team_id, member, changes) is None}
+        if len(unknown) <= ONE_BY_ONE:
+            return
+        for _ in range(ROLL_PAGES):
+            asked_at = time.monotonic()
+            page = await ask(self._client.users_list(cursor=cursor, limit=ROLL_PAGE))
+            for user in page["members"]:
+                if user["id"] in unknown:
+                    unknown.discard(
+                        self._keep(team_id, _Known(person_from(user, team_id=team_id), asked_at, changes)).user_id
+                    )
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor or not unknown:
+                return
 
     async def _members(self, channel_id: str) -> AsyncIterator[str]:
         cursor = None

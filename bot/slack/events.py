@@ -62,7 +62,7 @@ class EventListeners:
                 team_id = place[1]
                 await self._inbox.note(team_id, lambda known: known.record_channel_change(team_id, channel_id))
         elif edit := edit_from(event):
-            if edit.asks(context.bot_user_id or ""):
+            if edit.asks(context.bot_user_id or "") and edit.message.user_id != context.bot_user_id:
                 await self._accept(body, context, lambda team_id: [question_errand(edit.message, team_id)])
         elif message := message_from(event):
             await self._accept_message(message, body, context)
@@ -99,6 +99,8 @@ class EventListeners:
 
     async def _accept_message(self, message: SlackMessage, body: Body, context: AsyncBoltContext) -> None:
         bot_user_id = context.bot_user_id or ""
+        if message.user_id == bot_user_id:
+            return
         await self._accept(body, context, lambda team_id: errands_of(message, team_id, bot_user_id=bot_user_id))
 
     async def _accept(self, body: Body, context: AsyncBoltContext, errands: Callable[[str], list[Errand]]) -> None:

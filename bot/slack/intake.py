@@ -12,7 +12,7 @@ from bot.slack.delivery import Delivery
 from bot.slack.directory import SlackDirectory
 from bot.slack.payloads import Body, asked_message, click_from
 from bot.text.mrkdwn import plain_from, without_mention
-from bot.values import Question
+from bot.values import AskedBefore, Question
 
 
 class SlackIntake:
@@ -66,11 +66,14 @@ class SlackIntake:
         click = click_from(request)
         if click is None:
             raise InvalidRequest("a stored click that asks nothing")
-        text = await self._answers.asked_before(self._team_id, channel_id=click.channel_id, ts=click.question_ts)
+        before = await self._answers.asked_before(self._team_id, channel_id=click.channel_id, ts=click.question_ts)
+        before = before or AskedBefore("", ())  # gone by now: a greeting
         asked = {**request, "user_id": click.user_id}
-        return self._alone(asked, claim, text or "", thread_ts=click.thread_ts)  # gone by now: a greeting
+        return self._alone(asked, claim, before.text, repeats=before.repeats, thread_ts=click.thread_ts)
 
-    def _alone(self, request: Body, claim: Claim, text: str, *, thread_ts: str | None = None) -> Asked:
+    def _alone(
+        self, request: Body, claim: Claim, text: str, *, repeats: tuple[str, ...] = (), thread_ts: str | None = None
+    ) -> Asked:
         """A command's or click's question lives in a conversation of its own, which only its asker sees."""
         ts = f"command:{request['trigger_id']}"
         question = Question(
@@ -80,6 +83,7 @@ class SlackIntake:
             ts=ts,
             thread_ts=ts,
             text=text,
+            repeats=repeats,
         )
         url = request["response_url"]
         reply = self._delivery.reply_privately(question, claim, response_url=url, thread_ts=thread_ts)

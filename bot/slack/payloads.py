@@ -91,6 +91,22 @@ def click_from(body: Body) -> Click | None:
     return click if asked_in == channel_id else None
 
 
+def bare_click(body: Body, click: Click) -> bytes:
+    """Return what opening a click again needs, as Slack shapes it: nothing of the message in which it was made."""
+    action = body["actions"][0]
+    bare = {
+        "type": "block_actions",
+        "team": {"id": click.team_id},
+        "user": {"id": click.user_id},
+        "channel": {"id": click.channel_id},
+        "container": {} if click.thread_ts is None else {"thread_ts": click.thread_ts},
+        "actions": [{name: action.get(name) for name in ("action_id", "value")}],
+        "trigger_id": click.trigger_id,
+        "response_url": body.get("response_url"),
+    }
+    return json.dumps(bare).encode()
+
+
 def thread_of(body: Body) -> str | None:
     """Return the thread in which somebody pressed a button; None outside of any."""
     thread_ts = _field(body, "container", "thread_ts")
@@ -127,11 +143,11 @@ def edit_from(event: object) -> Edit | None:
 
 
 def deletion_from(event: object) -> Deletion | None:
-    """Return which message is gone; None for everything else, and for a message that an app had written.
+    """Return which message is gone, whoever had written it, we or another app too; None for everything else.
 
     A message with replies isn't deleted but changed into a `tombstone`.
     """
-    if not isinstance(event, dict) or _inside(event, "previous_message").get("bot_id"):
+    if not isinstance(event, dict):
         return None
     channel_id, ts = event.get("channel"), None
     if event.get("subtype") == "message_deleted":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 
 from bot.text import lexical
@@ -50,11 +51,15 @@ def standalone(question: str, history: Sequence[Turn]) -> str:
     `history` is oldest first. A follow-up opens with "and", "what about" and the like, points back with a pronoun, or
     names next to nothing itself.
     """
-    earlier = _questions(history, besides=question)
-    parts = [question]
-    while earlier and len(parts) <= MAX_STEPS and leans_on_earlier(parts[0]):
-        parts.insert(0, earlier.pop())
-    return " ".join(parts)
+    return " ".join([*(turn.text for turn in leading(question, history)), question])
+
+
+def leading(question: str, history: Sequence[Turn]) -> list[Turn]:
+    """Return the earlier questions that `question` can't be understood without, oldest first, each cut to its limit."""
+    earlier, found = _questions(history, besides=question), list[Turn]()
+    while earlier and len(found) < MAX_STEPS and leans_on_earlier(found[0].text if found else question):
+        found.insert(0, earlier.pop())
+    return found
 
 
 def leans_on_earlier(question: str) -> bool:
@@ -72,14 +77,18 @@ def _names_before(question: str, position: int) -> bool:
     return any(lexical.terms(clause) for clause in clauses[:-1])
 
 
-def _questions(history: Sequence[Turn], *, besides: str) -> list[str]:
+def _questions(history: Sequence[Turn], *, besides: str) -> list[Turn]:
     """Return what people asked before, oldest first: what was answered or ends in a question mark, else all they said."""
     said = [turn for turn in history if turn.text.strip() and turn.text.strip() != besides.strip()]
     asked = [
-        turn.text
+        turn
         for turn, following in zip_longest(said, said[1:])
         if turn.role is Role.USER
         and (turn.text.rstrip().endswith("?") or (following is not None and following.role is Role.ASSISTANT))
     ]
-    everything = [turn.text for turn in said if turn.role is Role.USER]
-    return [text.strip()[:MAX_CONTEXT_CHARS] for text in asked or everything if lexical.terms(text)]
+    everything = [turn for turn in said if turn.role is Role.USER]
+    return [
+        replace(turn, text=turn.text.strip()[:MAX_CONTEXT_CHARS])
+        for turn in asked or everything
+        if lexical.terms(turn.text)
+    ]

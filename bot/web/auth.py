@@ -19,7 +19,8 @@ Endpoint = Callable[[web.Request, Caller], Awaitable[web.StreamResponse]]
 class Doorkeeper:
     """Lets a request through to its endpoint when its key is valid, and good for what the endpoint does.
 
-    The key of somebody in Slack is valid as long as they are: it fails with Forbidden for who was deactivated there.
+    The key of somebody in Slack is valid as long as they are: it fails with Forbidden for who was deactivated there. It is
+    an administrator's while they are one by Slack's word too, which is as old as a channel's members may be.
     """
 
     def __init__(self, users: UserService, audiences: Callable[[str], AudienceService], limits: LimitService) -> None:
@@ -40,9 +41,9 @@ class Doorkeeper:
             account = caller.account
             team_id, user_id = account.team_id, str(account.id)
             await self._limits.admit(team_id, account.slack_user_id or user_id, kind)
-            await self._require(caller, scope, request)
             if account.slack_user_id is not None:
-                await self._audiences(team_id).asker(team_id, account.slack_user_id)
+                caller = caller.lowered_to(await self._audiences(team_id).asker(team_id, account.slack_user_id))
+            await self._require(caller, scope, request)
             with structlog.contextvars.bound_contextvars(team_id=team_id, user_id=user_id):
                 return await endpoint(request, caller)
 

@@ -21,7 +21,7 @@ from bot.services.errands import answer_errand
 from bot.services.ports import Asked, Claim, Unclaimed
 from bot.values import new_id
 from tests.conftest import TEAM
-from tests.services.asking import GOOD, answers_stored, question, rows
+from tests.services.asking import GOOD, answers_stored, ask, question, rows
 from tests.services.conftest import House
 from tests.services.stand_ins import NotedReply, ScriptedChat
 
@@ -133,7 +133,19 @@ async def test_after_the_limit_an_apology_quotes_what_was_found(make_desk: MakeD
 
     assert desk.told == [MODEL_AWAY_NEAREST]
     assert [source.filename for source in desk.intake.replies[0].sources] == ["handbook.md"]
-    assert await answers_stored(desk.house) == []
+    (stored,) = await answers_stored(desk.house)
+    assert (stored["state"], [source["filename"] for source in stored["sources"]]) == ("apology", ["handbook.md"])
+
+
+async def test_an_apology_is_no_part_of_what_is_asked_next(make_desk: MakeDesk) -> None:
+    desk = make_desk(*away())
+    await desk.run(blocked_s=60)
+    (asked,) = await rows(desk.house, "SELECT slack_ts FROM messages WHERE role = 'user'")
+
+    after = await ask(desk.house, about=question(ts="1700000200.000000", thread_ts=asked["slack_ts"]))
+
+    (prompt,) = after.chat.prompts
+    assert [turn.text for turn in prompt.history] == [question().text]
 
 
 async def test_a_model_that_is_back_after_the_limit_is_welcome(make_desk: MakeDesk) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -11,12 +13,13 @@ from sqlalchemy import text
 from bot.errors import Forbidden, NotFound, ServiceUnavailable
 from bot.repositories.channels import ChannelRepository, personal_channel_id
 from bot.repositories.memberships import MembershipRepository
+from bot.services.errands import ingest_errand
 from bot.services.ports import Unclaimed
 from bot.values import Channel, ChannelKind, Person, UserKind
 from tests.conftest import TEAM
-from tests.services.asking import question
+from tests.services.asking import ROOT, ask, question
 from tests.services.conftest import House
-from tests.services.stand_ins import NotedReply
+from tests.services.stand_ins import NotedReply, ScriptedChat
 
 EVERYWHERE = ("C1", "C2", "G1")
 
@@ -213,6 +216,56 @@ async def test_what_changes_while_it_is_read_is_read_again(known: House) -> None
 
     assert "G1" not in await of(known, "U1", private=True)
     assert await of(known, "U1", private=True) == {"C1", "C2"}, "nor at the next question"
+
+
+def after_reading(house: House, monkeypatch: pytest.MonkeyPatch, change: Callable[[], Awaitable[object]]) -> None:
+    """Let a change come in right after the channels of a question were read and stored, once."""
+    refresh, changes = house.audiences.refresh, [change]
+
+    async def refreshed(*arguments: Any, **named: Any) -> set[str]:
+        done = await refresh(*arguments, **named)
+        if changes:
+            await changes.pop()()
+        return done
+
+    monkeypatch.setattr(house.audiences, "refresh", refreshed)
+
+
+@pytest.mark.parametrize("way", ["command", "mention"])
+async def test_what_changes_right_after_it_was_read_is_read_again(
+    known: House, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    await age(known, 90, "G1")
+
+    async def open_up() -> None:
+        known.slack.channels["G1"] = replace(known.slack.channels["G1"], has_outsiders=True)
+        await tell(known, lambda told: told.record_channel_change(TEAM, "G1"))
+
+    after_reading(known, monkeypatch, open_up)
+
+    if way == "command":
+        assert await of(known, "U1", "G1") == {"G1"}
+    else:
+        asked = await ask(known, about=question("What do the notes say?", channel="G1"))
+        assert {passage.channel_id for passage in asked.chat.prompts[0].passages} == {"G1"}
+    assert known.slack.asked.count("G1") == 2
+
+
+async def test_what_changes_while_files_are_waited_for_is_read_again(known: House) -> None:
+    async with known.sessions.tenant(TEAM) as session:
+        await known.queue.enqueue(session, ingest_errand(TEAM, "F9", channel_id="G1", message_ts=ROOT, thread_ts=ROOT))
+
+    class Waiting(NotedReply):
+        async def show_status(self, status: str) -> None:
+            known.slack.channels["G1"] = replace(known.slack.channels["G1"], has_outsiders=True)
+            await tell(known, lambda told: told.record_channel_change(TEAM, "G1"))
+
+    chat = ScriptedChat("Nothing.")
+    asked = question("What do the notes say?", channel="G1", thread_ts=ROOT)
+
+    await known.answers(chat, file_wait_s=0.1).answer(asked, Waiting(), claim=Unclaimed())
+
+    assert {passage.channel_id for passage in chat.prompts[0].passages} == {"G1"}
 
 
 async def test_what_changes_as_often_as_it_is_read_is_not_known(known: House) -> None:

@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.db.engine import Sessions
 from bot.errors import InvalidSettings, TooManyRequests
+from bot.repositories.users import UserRepository
 from bot.repositories.workspaces import WorkspaceRepository
 from bot.services import installations
 from bot.services.installations import InstallationService, Resealed
-from bot.values import INSTALLATIONS, Grant, Token
+from bot.values import INSTALLATIONS, Grant, Person, Token
 from bot.vault import CannotOpen, Vault
 from tests.conftest import OTHER_TEAM, TEAM, Database, execute
 from tests.db.conftest import rows
@@ -232,3 +233,39 @@ async def test_a_new_installation_during_an_exchange_stays(sessions: Sessions) -
 
     assert await exchange == []
     assert [one.access_token for one in await service.list_all()] == ["xoxb-new"]
+
+
+async def test_who_changes_tokens_stands_in_each_workspaces_audit_log(sessions: Sessions) -> None:
+    await InstallationService(sessions, Vault(OLD)).install(granted())
+    await InstallationService(sessions, Vault(OLD)).install(granted(OTHER_TEAM))
+
+    await InstallationService(sessions, Vault({**NEW, **OLD})).rotate_keys(by="cli:ada")
+    await InstallationService(sessions, Vault({**NEW, **OLD})).rotate_keys(by="cli:ada")
+    await InstallationService(sessions, Vault(OLD)).discard_unreadable(by="cli:eve")
+
+    for team_id in (TEAM, OTHER_TEAM):
+        async with sessions.tenant(team_id) as session:
+            told = await session.execute(text("SELECT actor, action, target FROM audit_log ORDER BY id"))
+        assert [tuple(row) for row in told][1:] == [
+            ("cli:ada", "tokens.resealed", f"workspace:{team_id}"),
+            ("cli:eve", "tokens.discarded", f"workspace:{team_id}"),
+        ]
+
+
+async def test_who_let_us_in_stands_in_the_audit_log_by_our_number_and_gets_name_and_address_later(
+    sessions: Sessions, service: InstallationService
+) -> None:
+    await service.install(granted())
+    await service.install(granted())
+
+    async with sessions.tenant(TEAM) as session:
+        (user_id,) = await session.scalars(
+            text("SELECT id FROM users WHERE slack_user_id = 'UADA' AND kind = 'external'")
+        )
+        actors = await session.scalars(text("SELECT actor FROM audit_log"))
+        assert set(actors) == {f"user:{user_id}"}
+        known = await UserRepository(session).record_person(TEAM, Person("UADA", "Ada", email="ada@example.com"))
+        assert known == user_id
+        user = await UserRepository(session).get(TEAM, user_id)
+    assert user is not None
+    assert (user.name, user.email, user.kind) == ("Ada", "ada@example.com", "member")

@@ -13,7 +13,7 @@ from bot.errors import TooManyRequests
 from bot.repositories.usage import UsageRepository
 from bot.services.limits import Kind, Limits, LimitService
 from bot.services.ports import Unclaimed
-from bot.values import Audience, Spending, Usage
+from bot.values import Audience, Role, Spending, Turn, Usage
 from tests.conftest import OTHER_TEAM, TEAM
 from tests.repositories.builders import counted_statements, exhaust
 from tests.services.asking import ask, question, rows
@@ -141,11 +141,32 @@ async def test_who_asks_past_slack_is_limited_alike(house: House) -> None:
     limits, user_id = Limits(user_questions=1), await house.user_id()
     answers, audience = house.answers(ScriptedChat("[1]"), limits=limits), Audience(TEAM, frozenset({"C1"}))
     await answers.ask(audience, "When does the office open?", user_id=user_id)
-    await exhaust(house.sessions, f"questions:{user_id}")
+    await exhaust(house.sessions, "questions:U1")
 
     await refused(lambda: answers.ask(audience, "When does the office open?", user_id=user_id))
 
     assert len(await rows(house, "SELECT 1 FROM conversations")) == 1
+    assert list(await full_at(house)) == ["questions:U1"], "what they ask past Slack comes from the same bucket"
+
+
+async def test_a_message_read_with_its_thread_that_an_edit_makes_a_question_counts_once(house: House) -> None:
+    await house.share()
+    house.threads.turns = [Turn(Role.USER, "When does it open?", author="Ben", ts=asked(1), author_id="U2")]
+    await ask(house, about=question(ts=asked(2), thread_ts=asked(0)))
+    limits, edited = (
+        Limits(user_questions=1),
+        question("When does the office open?", ts=asked(1), thread_ts=asked(0), user="U2"),
+    )
+    assert await full_at(house) == {}
+
+    await ask(house, about=edited, limits=limits)
+    before = await full_at(house)
+    await ask(house, about=edited, limits=limits)
+
+    assert list(before) == ["questions:U2"]
+    assert await full_at(house) == before
+    stored = await rows(house, f"SELECT content FROM messages WHERE slack_ts = '{asked(1)}'")
+    assert [row["content"] for row in stored] == ["When does the office open?"]
 
 
 # The day's tokens

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from bot.repositories.memberships import MembershipRepository
 from bot.services.ports import Unclaimed
 from bot.services.writer import NOT_FOUND
-from bot.values import Answer, Channel, ChannelKind, Question, UserKind
+from bot.values import Answer, AskedBefore, Channel, ChannelKind, Question, UserKind
 from tests.conftest import TEAM
 from tests.repositories.builders import counted_statements
 from tests.services.asking import GOOD, ask, question
@@ -153,7 +153,11 @@ async def test_a_question_is_asked_again_with_what_it_refers_to(house: House) ->
     later = question("And on Fridays?", ts="1700000200.000000", thread_ts=first.ts)
     await answers.answer(later, NotedReply(), claim=Unclaimed())
 
-    assert await answers.asked_before(TEAM, channel_id="C1", ts=first.ts) == first.text
-    assert await answers.asked_before(TEAM, channel_id="C1", ts=later.ts) == f"{first.text} {later.text}"
+    assert await answers.asked_before(TEAM, channel_id="C1", ts=first.ts) == AskedBefore(
+        first.text, (f"C1:{first.ts}",)
+    )
+    assert await answers.asked_before(TEAM, channel_id="C1", ts=later.ts) == AskedBefore(
+        f"{first.text} {later.text}", (f"C1:{first.ts}", f"C1:{later.ts}")
+    )
     assert await answers.asked_before(TEAM, channel_id="C1", ts="1.5") is None
     assert await answers.asked_before(TEAM, channel_id="C2", ts=first.ts) is None

@@ -122,7 +122,7 @@ async def test_nor_do_the_passages_shown_in_place_of_an_answer(careless: House) 
     question = Question(TEAM, "C1", "U1", "1700000100.000000", "1700000100.000000", QUESTION)
     reply = NotedReply()
 
-    await careless.answers().apologise_for_model(question, reply)
+    await careless.answers().apologise_for_model(question, reply, claim=Unclaimed())
 
     assert [citation.quote for citation in reply.sources] == [OPEN_NOTE]
 

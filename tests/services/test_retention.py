@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -12,10 +13,10 @@ from bot.repositories.retractions import RetractionRepository
 from bot.services.deletions import NOTICE
 from bot.services.ports import Unclaimed
 from bot.services.retention import RetentionService
-from bot.values import Question
+from bot.values import Question, Role, Turn
 from tests.conftest import TEAM
 from tests.services.conftest import House
-from tests.services.stand_ins import NotedReply
+from tests.services.stand_ins import NotedReply, ScriptedChat, shared_file
 
 QUESTION = "When does the office open?"
 
@@ -150,3 +151,42 @@ async def test_a_limit_can_be_lifted_again(house: House, retention: RetentionSer
     await retention.keep(TEAM, None)
 
     assert await retention.days(TEAM) is None
+
+
+async def test_what_a_thread_said_and_shared_before_that_age_is_not_read_again(
+    house: House, retention: RetentionService
+) -> None:
+    await retention.keep(TEAM, 30)
+    now = time.time()
+    old, new, root = f"{now - 31 * 86400:.6f}", f"{now - 29 * 86400:.6f}", f"{now - 32 * 86400:.6f}"
+    house.threads.turns = [Turn(Role.USER, words, author="Ben", ts=ts) for words, ts in (("old", old), ("new", new))]
+    house.threads.files = [shared_file("FOLD", ts=old), shared_file("FNEW", ts=new)]
+    chat = ScriptedChat("Nothing.")
+    asked = Question(TEAM, "C1", "U1", f"{now:.6f}", root, QUESTION)
+    await house.share()
+
+    await house.answers(chat, file_wait_s=0).answer(asked, NotedReply(), claim=Unclaimed())
+
+    assert await rows(house, "SELECT content FROM messages WHERE role = 'user' ORDER BY slack_ts") == [
+        ("new",),
+        (QUESTION,),
+    ]
+    assert await rows(house, "SELECT ids ->> 'file_id' FROM work WHERE task = 'ingest'") == [("FNEW",)]
+    assert [turn.text for turn in chat.prompts[0].history] == ["new"]
+
+
+async def test_who_changes_the_age_and_what_goes_by_it_stands_in_the_audit_log(
+    house: House, retention: RetentionService
+) -> None:
+    await house.share()
+    await age(house, "document_shares", "created_at", days=31)
+
+    await retention.keep(TEAM, 30, by="cli:ada")
+    await retention.expire(TEAM)
+    await retention.expire(TEAM)
+
+    told = await rows(house, "SELECT actor, action, target, metadata - 'before' FROM audit_log ORDER BY id")
+    assert told == [
+        ("cli:ada", "retention.changed", f"workspace:{TEAM}", {"days": 30}),
+        ("bot", "document.expired", f"workspace:{TEAM}", {"shares": 1}),
+    ]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bot.errors import ModelUnavailable
 from bot.services.answers import MODEL_AWAY, MODEL_AWAY_NEAREST
+from bot.services.ports import Unclaimed
 from tests.services.asking import ROOT, answers_stored, ask, question
 from tests.services.conftest import House
 from tests.services.stand_ins import NotedReply, ScriptedChat
@@ -46,14 +47,14 @@ async def test_an_apology_for_the_model_quotes_the_nearest_passages(house: House
     outcome = await house.share()
     reply = NotedReply()
 
-    await house.answers(ScriptedChat()).apologise_for_model(question(), reply)
+    await house.answers(ScriptedChat()).apologise_for_model(question(), reply, claim=Unclaimed())
 
     assert reply.apologies == [MODEL_AWAY_NEAREST]
     (source,) = reply.sources
     assert (source.number, source.document_id, source.filename) == (1, outcome.document_id, "handbook.md")
     assert source.permalink == f"https://slack.test/C1/{ROOT}"
     assert "opens at eight" in source.quote
-    assert await answers_stored(house) == []
+    assert [row["state"] for row in await answers_stored(house)] == ["apology"]
 
 
 async def test_the_apology_needs_no_embedding_model_either(house: House) -> None:
@@ -61,7 +62,7 @@ async def test_the_apology_needs_no_embedding_model_either(house: House) -> None
     house.embedder.fails_with = ModelUnavailable("down")
     reply = NotedReply()
 
-    await house.answers(ScriptedChat()).apologise_for_model(question(), reply)
+    await house.answers(ScriptedChat()).apologise_for_model(question(), reply, claim=Unclaimed())
 
     assert [source.filename for source in reply.sources] == ["handbook.md"]
 
@@ -69,7 +70,7 @@ async def test_the_apology_needs_no_embedding_model_either(house: House) -> None
 async def test_where_there_is_nothing_to_quote_the_apology_stands_alone(house: House) -> None:
     reply = NotedReply()
 
-    await house.answers(ScriptedChat()).apologise_for_model(question(), reply)
+    await house.answers(ScriptedChat()).apologise_for_model(question(), reply, claim=Unclaimed())
 
     assert (reply.apologies, reply.sources) == ([MODEL_AWAY], [])
 
@@ -78,9 +79,9 @@ async def test_an_apology_quotes_nothing_that_its_place_may_not_read(house: Hous
     await house.share(channel="G1")
     elsewhere, private = NotedReply(), NotedReply()
 
-    await house.answers(ScriptedChat()).apologise_for_model(question(channel="C1"), elsewhere)
+    await house.answers(ScriptedChat()).apologise_for_model(question(channel="C1"), elsewhere, claim=Unclaimed())
     alone = replace(question(ts="command:1"), channel_id="private:U1", thread_ts="command:1")
-    await house.answers(ScriptedChat()).apologise_for_model(alone, private, private=True)
+    await house.answers(ScriptedChat()).apologise_for_model(alone, private, private=True, claim=Unclaimed())
 
     assert elsewhere.sources == []
     assert [source.filename for source in private.sources] == ["handbook.md"]

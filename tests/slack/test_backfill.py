@@ -21,7 +21,7 @@ from bot.slack.inbox import Inbox
 from bot.slack.payloads import message_from
 from bot.smoke import quoted_words
 from tests.conftest import TEAM
-from tests.slack.acts import HANDBOOK, calls_of, count, last_heard, until, value, worked_off
+from tests.slack.acts import HANDBOOK, calls_of, count, last_heard, note, shared, until, value, worked_off
 from tests.slack.conftest import StartBot
 
 QUESTION = "When does the office open?"
@@ -186,15 +186,18 @@ async def test_a_reply_in_an_older_thread_is_found(
     assert await keys(sessions) == f"{root.channel_id}:{root.ts} {root.channel_id}:{follow_up.ts}"
 
 
-async def test_threads_in_which_nothing_was_said_are_not_read(
-    slack: LocalSlack, backfill: SlackBackfill, sessions: Sessions
+@pytest.mark.parametrize("limit", [0, 50])
+async def test_threads_in_which_nothing_was_said_are_read_for_deletions_alone_and_not_too_many(
+    slack: LocalSlack, backfill: SlackBackfill, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
+    monkeypatch.setattr("bot.slack.backfill.QUIET_LIMIT", limit)
     await asked_again(slack, backfill)
+    await slack.say("Ben", "general", "A reply", thread_ts=(await slack.say("Ben", "general", "Nobody asked here")).ts)
     before = len(calls_of(slack, "conversations.replies"))
 
     await backfill.run(datetime.now(UTC))
 
-    assert len(calls_of(slack, "conversations.replies")) == before
+    assert len(calls_of(slack, "conversations.replies")) == before + bool(limit)
 
 
 async def test_what_is_let_in_is_the_event_that_slack_would_have_sent(
@@ -299,3 +302,55 @@ async def test_so_many_calls_go_at_once_and_then_so_many_a_minute() -> None:
 
     assert at_once_s < 0.05
     assert 0.15 < time.monotonic() - started < 0.6
+
+
+# What was deleted meanwhile
+
+
+async def lived_through(slack: LocalSlack, start_bot: StartBot, sessions: Sessions) -> tuple[Message, Message]:
+    """Ask in a thread and share two files, lose the deletion of the question, of a message and of a file, and catch up."""
+    async with start_bot():
+        await shared(slack, HANDBOOK)
+        tides = await shared(slack, note("tides.txt", "High tide reaches the lower quay at noon."))
+        menu = await slack.share("Ada", "general", note("menu.txt", "The canteen serves lentil soup."), text="Our menu")
+        root = await slack.say("Ben", "general", "Our quokka asks:")
+        question = await slack.mention("Ada", "general", QUESTION, thread_ts=root.ts)
+        kept = await slack.mention("Ben", "general", "And when does it close?", thread_ts=root.ts)
+        await answer_to(slack, kept)
+        await worked_off(sessions)
+    async with outage(slack, sessions):
+        await slack.delete(question)
+        await slack.delete(tides)
+        await slack.delete_file(menu.file_ids[0])
+        later = await slack.mention("Ada", "general", QUESTION)
+    return kept, later
+
+
+async def test_what_was_deleted_meanwhile_is_found_gone_and_nothing_else(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions
+) -> None:
+    kept, later = await lived_through(slack, start_bot, sessions)
+
+    async with start_bot():
+        await caught_up(sessions)
+
+    said = "SELECT string_agg(content, ' | ' ORDER BY slack_ts) FROM messages WHERE role = 'user'"
+    assert await value(sessions, said) == f"Our quokka asks: | And when does it close? | {QUESTION}"
+    assert await value(sessions, "SELECT string_agg(filename, ' ') FROM documents") == "handbook.md"
+    assert [answers(slack, each) for each in (kept, later)] == [2, 1], "each question's, the deleted one's too"
+    assert await count(sessions, "messages WHERE role = 'assistant'") == 3, "answers are other messages, and stay"
+
+
+@pytest.mark.parametrize("fault", ["conversations.replies", "files.info"])
+async def test_nothing_goes_for_an_error_of_slacks(
+    slack: LocalSlack, start_bot: StartBot, sessions: Sessions, fault: str
+) -> None:
+    await lived_through(slack, start_bot, sessions)
+    slack.faults.refuse(fault, "channel_not_found" if fault.startswith("c") else "access_denied", times=50)
+
+    async with start_bot():
+        await caught_up(sessions)
+
+    said = await count(sessions, f"messages WHERE content = '{QUESTION}' AND role = 'user'")
+    assert said == (2 if fault == "conversations.replies" else 1)
+    assert await count(sessions, "documents WHERE filename = 'menu.txt'") == (0 if fault.startswith("c") else 1)

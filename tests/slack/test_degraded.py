@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from bot.smoke import quoted_words
 from tests.fakes import FakeOpenAI, chunk, usage_chunk, word_vector
 from tests.slack.acts import HANDBOOK, count, shared, value, worked_off
 from tests.slack.conftest import StartBot
+from tests.slack.test_deletions import left_of
 
 GOOD = "The office opens at eight in the morning and closes at six. [1]"
 ALL_OPENAI = {"embedding_model": "openai", "openai_embedding_dimensions": 64}
@@ -80,7 +82,7 @@ async def test_a_model_that_stays_away_costs_an_apology_with_the_nearest_passage
 
     assert "opens at eight" in words_of(reply)
     assert "handbook.md" in words_of(reply)
-    assert await count(sessions, "messages WHERE role = 'assistant'") == 0
+    assert await value(sessions, "SELECT state FROM messages WHERE role = 'assistant'") == "apology"
 
 
 async def test_without_any_model_the_apology_finds_by_words(
@@ -187,3 +189,21 @@ def stating(openai: FakeOpenAI, *lines: str) -> Handler:
         return response
 
     return reply
+
+
+async def test_the_passages_under_an_apology_go_with_their_document(
+    slack: LocalSlack, start_bot: StartBot, openai: FakeOpenAI, writer: dict[str, object], sessions: Sessions
+) -> None:
+    openai.trouble = only("/chat/completions", down)
+    async with start_bot(**writer, model_wait_s=1):
+        root = await shared(slack, HANDBOOK)
+        question = await slack.mention("Ada", "general", "When does the office open?", thread_ts=root.ts)
+        await final_reply(slack, root, question, has="come nearest")
+        await worked_off(sessions)
+
+        await slack.delete_file(root.file_ids[0])
+        await slack.settle()
+        await worked_off(sessions)
+
+    assert "opens at eight" not in json.dumps([message.blocks for message in slack.replies("general", root.ts)])
+    assert await left_of(sessions, "opens at eight") == []

@@ -372,3 +372,38 @@ async def _idle(sessions: Sessions) -> bool:
 
 async def _none(sessions: Sessions) -> bool:
     return await count(sessions, "documents") == 0
+
+
+async def test_what_another_app_said_in_a_thread_goes_when_it_is_deleted(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions
+) -> None:
+    root = await slack.say("Ada", "general", "Look at this")
+    theirs = await slack.say("Ben", "general", "The quokka build has failed.", thread_ts=root.ts)
+    await asked(slack, QUESTION, root)
+    await worked_off(sessions)
+    assert "messages.content" in await left_of(sessions, "quokka")
+
+    async with slack.workspace.deliveries.holding() as held:
+        await slack.delete(theirs)
+    for deletion in held:
+        deletion.event["previous_message"] = {"bot_id": "B1", "text": theirs.text}  # as Slack tells it of an app's
+        slack.workspace.deliveries.resend(deletion)
+    await slack.settle()
+    await worked_off(sessions)
+
+    assert await left_of(sessions, "quokka") == []
+
+
+async def test_an_answer_that_a_moderator_deletes_leaves_the_threads_memory(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions
+) -> None:
+    root = await shared(slack, HANDBOOK)
+    reply = await asked(slack, QUESTION, root)
+    await worked_off(sessions)
+    assert await count(sessions, "messages WHERE role = 'assistant'") == 1
+
+    await slack.delete(reply)
+    await slack.settle()
+    await worked_off(sessions)
+
+    assert await count(sessions, "messages WHERE role = 'assistant'") == 0

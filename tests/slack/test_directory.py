@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +14,7 @@ from bot.slack.directory import SlackDirectory, SlackThreads, file_from, kind_of
 from bot.slack.payloads import person_from
 from bot.values import ChannelKind, Person, UserKind
 from tests.conftest import TEAM
+from tests.slack.acts import calls_of
 
 
 @pytest.fixture
@@ -160,3 +162,24 @@ async def test_a_thread_is_read_with_names_and_without_our_own_words(
         name: slack.store.user(name).id for name in ("Ada", "Ben")
     }
     assert [file.filename for file in files] == ["a.txt"]
+
+
+@pytest.mark.parametrize("strangers", [0, 3])
+async def test_a_channel_of_a_thousand_is_known_within_slacks_limits(
+    slack: LocalSlack, directory: SlackDirectory, strangers: int
+) -> None:
+    people = [slack.add_user(f"Person {number}") for number in range(1_000)]
+    crowd = slack.add_channel("crowd", members=people)
+    for person in people[:strangers]:
+        slack.change_user(person, kind=UserKind.GUEST)
+    started = time.monotonic()
+
+    known = await directory.channel(TEAM, crowd.id)
+    again = await directory.channel(TEAM, crowd.id)
+
+    assert known.has_outsiders is bool(strangers)
+    assert again == known
+    assert len(known.member_ids) == 1_001
+    assert len(calls_of(slack, "users.list")) <= 2, "20 a minute"
+    assert len(calls_of(slack, "users.info")) <= 10, "100 a minute"
+    assert time.monotonic() - started < 30

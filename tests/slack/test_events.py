@@ -204,3 +204,18 @@ async def test_what_slack_stores_over_socket_mode_is_its_own_text(
     sent = {delivery.envelope["event_id"]: delivery.envelope for delivery in slack.delivered(question)}
     stored = await value(sessions, "SELECT string_agg(convert_from(body, 'UTF8'), E'\\n') FROM inbox")
     assert {event["event_id"]: event for event in map(json.loads, stored.split("\n"))} == sent
+
+
+async def test_what_the_bot_itself_says_is_no_question_even_where_slack_names_no_app(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions
+) -> None:
+    channel = slack.store.channel("general")
+    async with slack.workspace.deliveries.holding() as held:
+        slack.workspace.post(slack.store.bot, channel, f"<@{slack.store.bot.id}> When does the office open?")
+    for own in held:
+        own.event.pop("bot_id", None)
+        slack.workspace.deliveries.resend(own)
+    await slack.settle()
+
+    assert held
+    assert await count(sessions, "work") == 0

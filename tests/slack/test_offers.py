@@ -111,7 +111,7 @@ async def test_over_http_a_click_is_opened_again_from_its_form(
         await worked_off(sessions)
 
     assert "third of March" in words_of(told)
-    assert await count(sessions, "inbox WHERE convert_from(body, 'UTF8') LIKE 'payload=%'") == 1
+    assert await count(sessions, "inbox WHERE convert_from(body, 'UTF8') LIKE '%block_actions%'") == 1
 
 
 @pytest.mark.usefixtures("bot")

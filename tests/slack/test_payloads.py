@@ -146,7 +146,7 @@ def test_a_deleted_message_is_named_by_its_place() -> None:
     assert deletion is not None
     assert (deletion.channel_id, deletion.ts) == ("C1", "1.2")
     assert deletion_from({**event, "previous_message": {"user": "U1", "text": "x"}}) == deletion
-    assert deletion_from({**event, "previous_message": {"bot_id": "B1"}}) is None
+    assert deletion_from({**event, "previous_message": {"bot_id": "B1"}}) == deletion
     assert deletion_from({**event, "deleted_ts": None}) is None
     assert deletion_from(SAID) is None
 

@@ -37,6 +37,7 @@ class KnownSlack:
     channels: dict[str, Channel] = field(default_factory=dict)
     is_down: bool = False
     deactivated: set[str] = field(default_factory=set)
+    administrators: set[str] = field(default_factory=set)
 
     async def channel(self, team_id: str, channel_id: str, *, since: int = 0) -> Channel:
         if self.is_down:
@@ -48,7 +49,8 @@ class KnownSlack:
     async def person(self, team_id: str, user_id: str, *, since: int = 0) -> Person:
         if self.is_down:
             raise ServiceUnavailable("Slack is down")
-        return Person(user_id, user_id, is_deactivated=user_id in self.deactivated)
+        is_admin = user_id in self.administrators
+        return Person(user_id, user_id, is_admin=is_admin, is_deactivated=user_id in self.deactivated)
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,22 @@ async def test_a_key_of_somebody_deactivated_in_slack_opens_nothing(api: Api, se
     assert (await api.call("GET", "/v1/users/me", key)).status == 503, "who can't be asked about has no access either"
 
 
+async def test_a_key_of_somebody_who_is_no_administrator_any_more_is_none(api: Api, sessions: Sessions) -> None:
+    key = await api.key("ada", is_admin=True)
+    async with sessions.tenant(TEAM) as session:
+        await session.execute(text("UPDATE users SET slack_user_id = 'UADA' WHERE email = 'ada@example.com'"))
+    new = {"name": "Grace", "email": "grace@example.com"}
+    api.slack.administrators.add("UADA")
+    assert (await api.call("POST", "/v1/users", key, json=new)).status == 201
+
+    api.slack.administrators.remove("UADA")
+
+    assert (await api.call("POST", "/v1/users", key, json={**new, "email": "more@example.com"})).status == 403
+    assert (await api.call("GET", "/v1/users/me", key)).status == 200
+    async with sessions.tenant(TEAM) as session:
+        assert await session.scalar(text("SELECT count(*) FROM audit_log WHERE action = 'key.refused'")) == 1
+
+
 async def test_what_keys_do_and_may_not_do_stands_in_the_audit_log(api: Api, sessions: Sessions) -> None:
     account = await api.account("ada")
     key = await api.services.users.create_key(TEAM, account.id, scopes=[Scope.READ])
