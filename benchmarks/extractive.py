@@ -79,7 +79,7 @@ class Corpus:
 
     def scores(self, question: str, vector: Vector) -> tuple[Vector, Vector]:
         """Return the cosine and the normalised BM25 of every paragraph."""
-        terms = lexical.query_terms(question)
+        terms = _asked(question)
         most = sum(self.idf(t) * n * (lexical.K1 + 1) for t, n in terms.items()) or 1.0
         found = [sum(self.idf(t) * n * weights.get(t, 0) for t, n in terms.items()) for weights in self._lexical]
         return self._vectors @ vector, np.array(found, dtype=np.float32) / np.float32(most)
@@ -88,11 +88,15 @@ class Corpus:
         score = np.where(allowed, BLEND * bm25 + (1 - BLEND) * cosine, -1)
         best = [int(i) for i in np.argsort(-score)[:PASSAGES]]
         passages = tuple(self._passage(i, float(cosine[i]), float(bm25[i]), float(score[i])) for i in best)
-        return Prompt(question, question, passages, (), {t: self.idf(t) for t in lexical.query_terms(question)})
+        return Prompt(question, question, passages, (), {t: self.idf(t) for t in _asked(question)})
 
     def _passage(self, i: int, cosine: float, bm25: float, score: float) -> Passage:
         text = self.paragraphs[i]
         return Passage(new_id(), new_id(), "xquad", text, 0, len(text), None, None, cosine, bm25, score)
+
+
+def _asked(question: str) -> dict[int, int]:
+    return {word.own: word.count for word in lexical.query_words(question)}
 
 
 def read(path: Path) -> tuple[list[str], list[int], list[Asked]]:

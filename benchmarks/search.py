@@ -20,7 +20,7 @@ from bot.db.types import pack_halfvec
 from bot.repositories.blend import visible_parameters
 from bot.repositories.neighbours import INDEX_SETTINGS, Metric, VectorIndex
 from bot.repositories.passages import PassageRepository
-from bot.text.lexical import K1, query_terms
+from bot.text.lexical import K1, query_words
 from bot.values import Audience, IndexedChunk, ModelId, Vector
 
 CHUNKS = 20_000
@@ -106,7 +106,7 @@ async def _blended(place: Place, corpus: Corpus, asked: Sequence[Asked], *channe
             async with place.sessions.tenant(TEAM) as session:
                 result = await PassageRepository(session).search(
                     TEAM,
-                    query_terms=query_terms(question.words),
+                    query_words=query_words(question.words),
                     vector=question.vector,
                     model_id=corpus.model_id,
                     audience=audience,
@@ -134,7 +134,7 @@ class _BruteForce:
 
     def of(self, question: Asked) -> Vector:
         """Return the score of every visible chunk."""
-        terms = query_terms(question.words)
+        terms = {word.own: word.count for word in query_words(question.words)}
         idf = {
             term: math.log(1 + (self._total - self._frequency[term] + 0.5) / (self._frequency[term] + 0.5))
             for term in terms

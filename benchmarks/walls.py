@@ -15,7 +15,7 @@ from benchmarks.search import LIMIT, WEIGHT, Asked
 from bot.db.engine import Session, Sessions, build_engine
 from bot.db.guard import close_engine
 from bot.repositories.passages import PassageRepository
-from bot.text.lexical import query_terms
+from bot.text.lexical import query_words
 from bot.values import Audience, ModelId
 
 CHUNKS = 60_000
@@ -137,7 +137,7 @@ async def _search(
         started = time.perf_counter()
         result = await PassageRepository(session).search(
             TEAM,
-            query_terms=query_terms(question.words),
+            query_words=query_words(question.words),
             vector=question.vector,
             model_id=model_id,
             audience=audience,

@@ -347,6 +347,22 @@ class IndexedChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryWord:
+    """A word of a question: how often it was asked, and the hashed terms by which documents may hold it.
+
+    The first is that of the question's own language; the others are the same word in the other languages.
+    """
+
+    count: int
+    terms: tuple[int, ...]
+
+    @property
+    def own(self) -> int:
+        """The term in the question's own language."""
+        return self.terms[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A stored chunk that was found. `score` = w·lexical + (1 − w)·cosine; all three at most 1."""
 

@@ -21,6 +21,7 @@ from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
 from bot.services.installations import InstallationService
+from bot.services.lexicon import LexiconService
 from bot.services.limits import Limits, LimitService
 from bot.services.offers import OfferService
 from bot.services.personal import PersonalDataService
@@ -61,6 +62,7 @@ class Services:
     users: UserService
     indexes: IndexService
     retention: RetentionService
+    lexicon: LexiconService
     embedder: Embedder
     chat: ChatModel
     audit: AuditService
@@ -122,6 +124,7 @@ async def open_services(
             users,
             indexes,
             RetentionService(sessions, queue.enqueue),
+            LexiconService(sessions),
             embedder,
             chat,
             AuditService(sessions),

@@ -19,7 +19,7 @@ from bot.llm.local import LocalEmbedder
 from bot.repositories.channels import ChannelRepository
 from bot.services.deletions import DeletionService
 from bot.services.departures import DepartureService
-from bot.services.errands import expire_errand
+from bot.services.errands import expire_errand, lexicon_errand
 from bot.services.receipts import ReceiptService
 from bot.slack import register
 from bot.slack.actions import ActionListeners
@@ -187,6 +187,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
         ),
         deletions=DeletionService(services.sessions, services.queue.enqueue, SlackPostings(delivery.posts)),
         retention=services.retention,
+        lexicon=services.lexicon,
         model_wait_s=settings.model_wait_s,
     )
     return Worker(
@@ -197,7 +198,7 @@ def make_worker(settings: Settings, workspace: Workspace) -> Worker:
         team_id=identity.team_id,
         stall_s=settings.worker_stall_s,
         start_interval_s=settings.post_interval_s,
-        hourly=(expire_errand,),
+        hourly=(expire_errand, lexicon_errand),
         thrifty=settings.is_shared,
     )
 

@@ -18,6 +18,7 @@ from bot.services.answers import AnswerService
 from bot.services.deletions import DeletionService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
+from bot.services.lexicon import LexiconService
 from bot.services.ports import Asked, Backfill, Claim, FileSource, Intake, Unclaimed
 from bot.services.receipts import ReceiptService
 from bot.services.retention import RetentionService
@@ -46,6 +47,7 @@ class Tasks:
         backfill: Backfill,
         deletions: DeletionService,
         retention: RetentionService,
+        lexicon: LexiconService,
         model_wait_s: float = 60,
     ) -> None:
         self._answers = answers
@@ -57,6 +59,7 @@ class Tasks:
         self._backfill = backfill
         self._deletions = deletions
         self._retention = retention
+        self._lexicon = lexicon
         self._model_wait_s = model_wait_s
 
     def table(self) -> dict[str, Task]:
@@ -71,6 +74,7 @@ class Tasks:
             "vacate": Task(self._vacate, _only_log),
             "retract": Task(self._retract, _only_log),
             "expire": Task(self._expire, _only_log),
+            "lexicon": Task(self._renew_lexicon, _only_log),
             "backfill": Task(self._read_missed, _only_log),
         }
 
@@ -157,6 +161,9 @@ class Tasks:
 
     async def _expire(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._retention.expire(work.team_id)
+
+    async def _renew_lexicon(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
+        await self._lexicon.renew(work.team_id)
 
     async def _read_missed(self, work: ClaimedWork, claim: Claim) -> None:  # noqa: ARG002  # every task gets one
         await self._backfill.run(datetime.fromisoformat(work.ids["since"]))

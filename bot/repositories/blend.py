@@ -3,12 +3,13 @@
 score = w · BM25 / Σ idf·qtf·(k1 + 1) + (1 − w) · cosine. The divisor is the most that this query could get, so that
 scores compare across queries, and one number serves as rank and as floor. The statement is exact: it scores every
 visible row. Why so, and its measurements: docs/decisions/0003-extractive-answers.md.
+
+A word's terms in all languages count as one word, which is as rare as they are together.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +17,7 @@ from sqlalchemy import Row, RowMapping, text
 
 from bot.db.types import LEXICAL_DIMENSIONS, pack_halfvec
 from bot.text.lexical import K1, LEXICAL_VERSION
-from bot.values import Audience, ModelId, Passage, SearchResult, Vector
-
-MAX_QUERY_TERMS = 1_000
-"""A query keeps its most frequent terms; pgvector takes 16,000 at most."""
+from bot.values import Audience, ModelId, Passage, QueryWord, SearchResult, Vector
 
 READABLE = """
     SELECT s.document_id FROM document_shares s
@@ -59,16 +57,20 @@ Row by row, by OFFSET 0: a planner without statistics, as after the first docume
 """
 
 SEARCH = text(f"""
-WITH asked AS MATERIALIZED (
-    SELECT q.term, q.qtf, ln(1 + (n.chunks - df.chunks + .5) / (df.chunks + .5)) AS idf
-      FROM unnest(CAST(:terms AS integer[]), CAST(:counts AS integer[])) AS q (term, qtf)
+WITH counted AS MATERIALIZED (
+    SELECT q.term, q.qtf, q.word, q.is_own, coalesce(t.chunk_count, 0) AS chunks,
+           sum(coalesce(t.chunk_count, 0)) OVER (PARTITION BY q.word) AS df
+      FROM unnest(CAST(:terms AS integer[]), CAST(:counts AS integer[]), CAST(:words AS integer[]),
+                  CAST(:own AS boolean[])) AS q (term, qtf, word, is_own)
+      LEFT JOIN term_statistics t ON t.team_id = :team AND t.lexical_version = :version AND t.term = q.term
+), asked AS MATERIALIZED (
+    SELECT term, qtf, is_own, ln(1 + (greatest(all_chunks.chunks, df) - df + .5) / (df + .5)) AS idf
+      FROM counted
      CROSS JOIN (SELECT coalesce(sum(chunk_count), 0) AS chunks FROM term_statistics
                   WHERE team_id = :team AND lexical_version = :version AND term = 0) AS all_chunks
-      LEFT JOIN term_statistics t ON t.team_id = :team AND t.lexical_version = :version AND t.term = q.term
-     CROSS JOIN LATERAL (SELECT coalesce(t.chunk_count, 0) AS chunks) AS df
-     CROSS JOIN LATERAL (SELECT greatest(all_chunks.chunks, df.chunks) AS chunks) AS n
+     WHERE is_own OR counted.chunks > 0
 ), ceiling AS MATERIALIZED (
-    SELECT sum(idf * qtf * CAST(:k1 AS double precision) + idf * qtf) AS most FROM asked
+    SELECT sum(idf * qtf * CAST(:k1 AS double precision) + idf * qtf) AS most FROM asked WHERE is_own
 ), query AS MATERIALIZED (
     SELECT CAST('{{' || coalesce(string_agg(term || ':' || CAST(idf * qtf / most AS real), ',' ORDER BY term), '')
                 || '}}/{LEXICAL_DIMENSIONS}' AS sparsevec) AS lexical
@@ -95,7 +97,7 @@ SELECT (SELECT json_object_agg(term, idf) FROM asked) AS term_weights,
 def search_parameters(
     audience: Audience,
     model_id: ModelId,
-    query_terms: Mapping[int, int],
+    query_words: Sequence[QueryWord],
     vector: Vector | None,
     *,
     weight: float,
@@ -104,11 +106,13 @@ def search_parameters(
     prefer: str | None,
 ) -> dict[str, Any]:
     """Return what `SEARCH` binds. Without a vector the lexical score stands alone."""
-    kept = dict(Counter(query_terms).most_common(MAX_QUERY_TERMS))
+    asked = [(term, place, word) for place, word in enumerate(query_words) for term in word.terms]
     return {
         **visible_parameters(audience, model_id, document_ids, prefer=prefer),
-        "terms": list(kept),
-        "counts": list(kept.values()),
+        "terms": [term for term, _, _ in asked],
+        "counts": [word.count for _, _, word in asked],
+        "words": [place for _, place, _ in asked],
+        "own": [term == word.own for term, _, word in asked],
         "version": LEXICAL_VERSION,
         "k1": K1,
         "vector": None if vector is None else pack_halfvec(vector),

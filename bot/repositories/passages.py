@@ -25,7 +25,7 @@ from bot.repositories.neighbours import EXACT_SETTINGS, INDEX_SETTINGS, OVERFETC
 from bot.repositories.statistics import subtract_statistics
 from bot.text.clean import clean, clean_or_none, to_json
 from bot.text.lexical import LEXICAL_VERSION
-from bot.values import Audience, IndexedChunk, ModelId, Passage, SearchResult, Vector, new_id
+from bot.values import Audience, IndexedChunk, ModelId, Passage, QueryWord, SearchResult, Vector, new_id
 
 BATCH = 500
 """Chunks sent in one statement: some 2 MB."""
@@ -78,7 +78,7 @@ class PassageRepository:
         self,
         team_id: str,
         *,
-        query_terms: Mapping[int, int],
+        query_words: Sequence[QueryWord],
         vector: Vector | None,
         model_id: ModelId,
         audience: Audience,
@@ -90,14 +90,13 @@ class PassageRepository:
     ) -> SearchResult:
         """Return the best of what the audience may read: every visible chunk is scored, in one statement.
 
-        `query_terms`: hashed term → how often it was asked. `weight` is the lexical share of the score; it is 1
-        without a `vector`. Of a passage's shares the one in channel `prefer` is named, when there is one.
+        `weight` is the lexical share of the score; it is 1 without a `vector`. Of a passage's shares the one in channel `prefer` is named, when there is one.
         """
         _same_team(team_id, audience)
         parameters = search_parameters(
             audience,
             model_id,
-            query_terms,
+            query_words,
             vector,
             weight=weight,
             limit=limit,

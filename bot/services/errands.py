@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from bot.text.lexical import LEXICAL_VERSION
 from bot.values import Errand, ModelId, Question, new_id
 
 _RETRACTED_AT_ONCE = 200
@@ -95,6 +96,12 @@ def expire_errand(team_id: str, moment: datetime) -> Errand:
     """Return the work of deleting what is older than it is kept: once an hour, whoever asks for it."""
     key = f"{moment:%Y-%m-%dT%H}"
     return Errand("expire", team_id, key, {"team_id": team_id}, lock=f"{team_id}:expire")
+
+
+def lexicon_errand(team_id: str, moment: datetime) -> Errand:
+    """Return the work of bringing what search knows of words up to date: once a day, whoever asks for it."""
+    key = f"{LEXICAL_VERSION}:{moment:%Y-%m-%d}"
+    return Errand("lexicon", team_id, key, {"team_id": team_id}, lock=f"{team_id}:lexicon")
 
 
 def backfill_errand(team_id: str, *, since: datetime, until: datetime) -> Errand:

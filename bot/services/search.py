@@ -12,10 +12,14 @@ from bot.errors import ModelUnavailable
 from bot.llm import Embedder
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.passages import PassageRepository
-from bot.text.lexical import query_terms
+from bot.text.lexical import query_words
+from bot.text.proximity import Nearness
 from bot.values import Audience, ModelId, SearchResult, Vector
 
 log = structlog.get_logger()
+
+CANDIDATES = 20
+"""How many of the best by score are put in order once more, by how near the question's words stand to each other."""
 
 
 class SearchService:
@@ -54,6 +58,7 @@ class SearchService:
         `model_id` and `vector` spare a look-up and an embedding where the caller has them; `by_words` asks for no
         embedding at all. Without one, as when the embedding model doesn't answer, BM25 alone makes the score.
         """
+        limit = limit or self._passage_limit
         if vector is None and not by_words:
             vector = await self.embed(text)
         async with self._sessions.reading(audience) as session:
@@ -61,14 +66,25 @@ class SearchService:
                 model_id = await ChannelRepository(session).get_embedding_model(audience.team_id)
             if model_id is None:
                 return SearchResult()
-            return await PassageRepository(session).search(
+            found = await PassageRepository(session).search(
                 audience.team_id,
-                query_terms=query_terms(text),
+                query_words=query_words(text),
                 vector=vector,
                 model_id=model_id,
                 audience=audience,
                 weight=self._weight,
                 floor=self._floor,
-                limit=limit or self._passage_limit,
+                limit=max(limit, CANDIDATES),
                 document_ids=document_ids,
             )
+        return _ordered(text, found, limit=limit)
+
+
+def _ordered(text: str, found: SearchResult, *, limit: int) -> SearchResult:
+    """Return the best `limit` passages, those whose words stand nearer to each other first. Scores stay what they are."""
+    nearness = Nearness(text, found.term_weights)
+    rank = {passage.chunk_id: passage.score + nearness.bonus(passage.text) for passage in found.nearest[:CANDIDATES]}
+    order = sorted(found.nearest[:CANDIDATES], key=lambda passage: -rank[passage.chunk_id])
+    nearest = (*order, *found.nearest[CANDIDATES:])[:limit]
+    kept = {passage.chunk_id for passage in found.passages}
+    return SearchResult(tuple(p for p in nearest if p.chunk_id in kept), nearest, found.term_weights)

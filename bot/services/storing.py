@@ -20,7 +20,8 @@ from bot.repositories.readings import ReadingRepository
 from bot.repositories.statistics import StatisticsRepository
 from bot.services.ports import Claim
 from bot.text.chunk import chunk
-from bot.text.lexical import LEXICAL_VERSION, document_weights
+from bot.text.languages import language_of
+from bot.text.lexical import LEXICAL_VERSION, document_weights, headed
 from bot.values import Chunk, DocumentStatus, IndexedChunk, ModelId, ParsedDocument
 
 log = structlog.get_logger()
@@ -46,7 +47,7 @@ class Cut:
     chunks: Sequence[Chunk]
     mark: str
     file_type: str
-    language: str | None
+    language: str
     claim: Claim
     progress: Progress
 
@@ -70,12 +71,12 @@ class Storing:
     async def cut(self, document_id: UUID, parsed: ParsedDocument, *, claim: Claim, progress: Progress) -> Cut:
         """Return the chunks of a document; the same document always gives the same."""
 
-        def work() -> tuple[list[Chunk], str]:
+        def work() -> tuple[list[Chunk], str, str]:
             chunks = chunk(parsed, count_tokens=self._embedder.count_tokens, max_tokens=self._embedder.max_tokens)
-            return chunks, _mark_of(chunks, self._embedder)
+            return chunks, _mark_of(chunks, self._embedder), language_of(parsed.text)
 
-        chunks, mark = await asyncio.to_thread(work)
-        return Cut(document_id, chunks, mark, parsed.file_type, parsed.language, claim, progress)
+        chunks, mark, language = await asyncio.to_thread(work)
+        return Cut(document_id, chunks, mark, parsed.file_type, language, claim, progress)
 
     async def store(self, team_id: str, cut: Cut, *, stored: int) -> None:
         """Store what isn't stored yet; the last batch makes the document ready. `stored` is what a former attempt left.
@@ -111,7 +112,7 @@ class Storing:
 
     async def _advance(self, team_id: str, cut: Cut, place: int) -> int | None:
         """Embed and store the batch that begins at `place`; return where to go on, None when the document is ready."""
-        batch = await self._index(cut.chunks[place : place + self._batch])
+        batch = await self._index(cut.chunks[place : place + self._batch], cut.language)
         stored = place + len(batch)
         async with self._sessions.tenant(team_id) as session:
             await cut.claim.hold(session)
@@ -147,10 +148,11 @@ class Storing:
             await asyncio.sleep(_FOLLOW_POLL_S)
         return place
 
-    async def _index(self, chunks: Sequence[Chunk]) -> list[IndexedChunk]:
-        texts = [piece.text for piece in chunks]
-        vectors = await self._embedder.embed(texts)
-        weights = await asyncio.to_thread(lambda: [document_weights(text) for text in texts])
+    async def _index(self, chunks: Sequence[Chunk], language: str) -> list[IndexedChunk]:
+        vectors = await self._embedder.embed([headed(piece.text, piece.heading) for piece in chunks])
+        weights = await asyncio.to_thread(
+            lambda: [document_weights(piece.text, language, heading=piece.heading) for piece in chunks]
+        )
         return [IndexedChunk(*row) for row in zip(chunks, vectors, weights, strict=True)]
 
     async def _model_id(self, channels: ChannelRepository, team_id: str) -> ModelId:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bot.text import lexical
+from bot.text.languages import language_of
 from bot.text.sentences import Span, reading, sentences
 from bot.values import Citation, Passage, TermWeights
 
@@ -155,7 +156,7 @@ class _Source:
         """Return the sentence that shares most of a claim's weight; None when none shares enough."""
         known = self._term_weights
         heaviest = max(known.values(), default=1.0)
-        weights = {term: known.get(lexical.hash_term(term), heaviest) for term in lexical.terms(claim)}
+        weights = {term: known.get(lexical.hash_term(term), heaviest) for term in lexical.terms(claim, self._language)}
         total = sum(weights.values())
         best, share = None, 0.0
         for span, terms in zip(self._spans, self._terms, strict=True):
@@ -170,7 +171,11 @@ class _Source:
 
     @cached_property
     def _terms(self) -> list[set[str]]:
-        return [set(lexical.terms(reading(self._text, span))) for span in self._spans]
+        return [set(lexical.terms(reading(self._text, span), self._language)) for span in self._spans]
+
+    @cached_property
+    def _language(self) -> str:
+        return language_of(self._text)
 
     @cached_property
     def _plain(self) -> tuple[str, list[int]]:

@@ -2,7 +2,7 @@
 
 A constant average length takes the place of the corpus mean; what a term is worth in a workspace (idf) joins on the
 query's side. Measured choices, and the query's half of the formula: docs/decisions/0003-extractive-answers.md and the
-search of `repositories/passages.py`.
+search of `repositories/blend.py`. Languages: docs/decisions/0025-languages.md.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import re
 import threading
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
 
 import Stemmer
 
-from bot.values import TermWeights
+from bot.text.base_forms import BASE_FORMS
+from bot.text.languages import ENGLISH, LANGUAGES, OTHER, language_of
+from bot.text.stop_words import STOP_WORDS
+from bot.values import QueryWord, TermWeights
 
-LEXICAL_VERSION = 1
+LEXICAL_VERSION = 2
 """Raised whenever the same text would give another vector; stored beside each vector."""
 
 LEXICAL_SPACE = 2**29
@@ -32,55 +36,45 @@ AVERAGE_LENGTH = 100
 MAX_TERMS = 200
 """Heaviest terms kept of one text, so that a row with the longest embedding still fits a page."""
 
+MAX_QUERY_WORDS = 1_000
+"""A query keeps its most frequent words; pgvector takes 16,000 terms at most, and a word may have six."""
+
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_TOKEN = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}]+")
+_LETTERS = rf"[^\W_{_UNSPACED}]"
+_WORD = rf"[{_UNSPACED}]+|{_LETTERS}+"
+_WORDS = re.compile(_WORD)
+_TOKEN = re.compile(rf"[0-9]{{1,3}}(?:,[0-9]{{3}})++(?:\.[0-9]++)?(?!\w)|{_LETTERS}++(?:[-_./:]{_LETTERS}++)++|{_WORD}")
 _UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
 
-# English words of the closed classes, which every text holds: articles, pronouns, auxiliaries, prepositions,
-# conjunctions, question words, the commonest adverbs, and what is left of contractions when cut at the apostrophe.
-# Words that are also a month, a country or a count (may, us, one) stay in.
-# A list of 1,333 words, with `system`, `year` and `first` in it, cost .007 to .029 nDCG@10; none at all up to .041.
-_STOP_WORDS = frozenset(
-    """
-    a an the this that these those such each every either neither both all any some no none other own same
-    i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers
-    herself it its itself they them their theirs themselves someone anyone everyone something anything
-    am is are was were be been being have has had having do does did doing done will would shall should can could
-    might must ought cannot
-    about above after against among as at before below between by down during for from in into of off on onto out
-    over through to toward towards under until up upon via with within without
-    and but or nor if because so than then though although while whereas whether unless since
-    who whom whose which what when where why how
-    not only very too just also again further once here there more most few now ever
-    s t re ve ll don doesn didn isn aren wasn weren hasn haven hadn wouldn shouldn couldn mustn ain let
-    please
-    """.split()  # noqa: SIM905  # nobody reads a list of 180 quoted words
-)
+_HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2,}[a-z]{2,}")
+_PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z]{2})|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\W\d_a-zA-Z]+")
+_CODE = re.compile(r"(?=.*[a-z]{2})(?=.*[0-9]{2})(?![0-9]+(?:st|nd|rd|th|s)$)[a-z0-9]+")
+_DIGIT = re.compile(r"[0-9]")
+_MAX_NAME = 60
+"""Characters of a name that is taken whole; longer ones are no names."""
+
 _stemmers = threading.local()  # a PyStemmer object must not be used by two threads at once
 
 
 def words(text: str) -> list[str]:
     """Return the words of `text` in order, lower-cased; scripts written without spaces come as pairs of characters."""
-    found: list[str] = []
-    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text).replace("\u00ad", "").lower()):
-        if _UNSPACED_START.match(token) and len(token) > 1:
-            found.extend(token[i : i + 2] for i in range(len(token) - 1))
-        else:
-            found.append(token)
-    return found
+    return [word for token in _WORDS.findall(_plain(text).lower()) for word in _pairs(token)]
 
 
-def terms(text: str) -> list[str]:
-    """Return the words of `text` that carry meaning, stemmed, in order and with repeats; English stop words are out."""
-    return [stem(word) for word in words(text) if word not in _STOP_WORDS]
+def terms(text: str, language: str = ENGLISH) -> list[str]:
+    """Return the words of `text` that carry meaning, as terms of a language, in order and with repeats.
+
+    Stop words are out, the others stemmed; `OTHER` knows neither. Terms of other languages than English bear their
+    language before a colon, so that no two languages' stems are taken for each other; what holds a digit is the same in
+    all. Identifiers (`snake_case`, `CamelCase`, `ERR-1042`, 1,042) come whole, and in their parts.
+    """
+    found = (_term(word, language) for word in _words_and_parts(text))
+    return [term for term in found if term is not None]
 
 
-@lru_cache(maxsize=20_000)
-def stem(word: str) -> str:
-    """Return the Snowball stem (English) of a lower-case word."""
-    if not hasattr(_stemmers, "english"):
-        _stemmers.english = Stemmer.Stemmer("english", 0)
-    return str(_stemmers.english.stemWord(word))
+def stem(word: str, language: str = ENGLISH) -> str:
+    """Return the Snowball stem of a lower-case word."""
+    return _stem(BASE_FORMS.get(word, word) if language == ENGLISH else word, language)
 
 
 @lru_cache(maxsize=20_000)
@@ -90,17 +84,98 @@ def hash_term(term: str) -> int:
     return int.from_bytes(digest, "big") % LEXICAL_SPACE + 1
 
 
-def document_weights(text: str) -> TermWeights:
+def document_weights(text: str, language: str | None = None, *, heading: str | None = None) -> TermWeights:
     """Return the BM25 weight of each hashed term of `text`, idf left out; {} when no term is left.
 
-    At most the `MAX_TERMS` heaviest. tf·(k1+1) / (tf + k1·(1 − b + b·length/100)), length counted in terms.
+    `language` is that of the whole document; one that isn't known here is told by the text. The words of the heading
+    above a text count as its own. At most the `MAX_TERMS` heaviest.
+    tf·(k1+1) / (tf + k1·(1 − b + b·length/100)), length counted in terms.
     """
-    found = terms(text)
+    known = language if language in {*LANGUAGES, OTHER} else language_of(text)
+    found = terms(headed(text, heading), known)
     counts = Counter(hash_term(term) for term in found)
     norm = K1 * (1 - B + B * len(found) / AVERAGE_LENGTH)
     return {term: tf * (K1 + 1) / (tf + norm) for term, tf in counts.most_common(MAX_TERMS)}
 
 
-def query_terms(text: str) -> dict[int, int]:
-    """Return how often each hashed term stands in a question; {} when it holds nothing but stop words."""
-    return dict(Counter(hash_term(term) for term in terms(text)))
+def headed(text: str, heading: str | None) -> str:
+    """Return a text below its heading, as search sees it: under which title something stands is part of what it says."""
+    return f"{heading}\n\n{text}" if heading else text
+
+
+def query_words(text: str) -> list[QueryWord]:
+    """Return the words of a question, each with the terms by which documents of any language hold it.
+
+    The first of a word's terms is that of the question's own language, whose stop words are out. No term is in two words.
+    [] when a question holds nothing but stop words.
+    """
+    language = language_of(text)
+    counts, forms = Counter[str](), dict[str, list[str]]()
+    for word in _words_and_parts(text):
+        own = _term(word, language)
+        if own is None:
+            continue
+        counts[own] += 1
+        others = (_term(word, other) for other in (*LANGUAGES, OTHER) if other != language)
+        forms.setdefault(own, []).extend(term for term in others if term is not None)
+    kept = counts.most_common(MAX_QUERY_WORDS)
+    taken = {hash_term(own) for own, _ in kept}
+    asked = []
+    for own, count in kept:
+        foreign = [term for term in dict.fromkeys(map(hash_term, forms[own])) if term not in taken]
+        asked.append(QueryWord(count, (hash_term(own), *foreign)))
+        taken.update(foreign)
+    return asked
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).replace("\u00ad", "")
+
+
+def _pairs(token: str) -> list[str]:
+    if _UNSPACED_START.match(token) and len(token) > 1:
+        return [token[i : i + 2] for i in range(len(token) - 1)]
+    return [token]
+
+
+def _words_and_parts(text: str) -> Iterator[str]:
+    """Yield the words of a text, lower-cased; before the parts of a name or number that is joined by signs the whole."""
+    for token in _TOKEN.findall(_plain(text)):
+        parts = _WORDS.findall(token)
+        if len(parts) > 1 and len(token) <= _MAX_NAME and ("_" in token or _DIGIT.search(token)):
+            yield token.replace(",", "").lower()
+        for part in parts:
+            yield from _with_humps(part)
+
+
+@lru_cache(maxsize=20_000)
+def _with_humps(word: str) -> tuple[str, ...]:
+    """Return a word, lower-cased, before its parts if it is CamelCase, or letters with digits."""
+    whole = _pairs(word.lower())
+    if not _HUMP.search(word) and not _CODE.fullmatch(word.lower()):
+        return tuple(whole)
+    parts = [part.lower() for part in _PARTS.findall(word)]
+    return (*whole, *(part for part in parts if len(part) > 1 and len(parts) > 1))
+
+
+@lru_cache(maxsize=50_000)
+def _term(word: str, language: str) -> str | None:
+    """Return a word's term in a language; None for a stop word of it."""
+    if _DIGIT.search(word) or "_" in word:
+        return stem(word)
+    if language == OTHER:
+        return f":{word}"
+    if word in STOP_WORDS[language]:
+        return None
+    return stem(word) if language == ENGLISH else f"{language}:{_unaccented(stem(word, language))}"
+
+
+def _stem(word: str, language: str) -> str:
+    if not hasattr(_stemmers, language):
+        setattr(_stemmers, language, Stemmer.Stemmer(language, 0))
+    return str(getattr(_stemmers, language).stemWord(word))
+
+
+def _unaccented(word: str) -> str:
+    """Return a stem without accents, which many leave out as they type."""
+    return "".join(sign for sign in unicodedata.normalize("NFD", word) if not unicodedata.combining(sign))

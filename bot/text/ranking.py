@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from bot.text import lexical
+from bot.text.languages import language_of
 from bot.text.sentences import Kind, Span, reading, sentences
 from bot.values import Passage, Prompt, Role
 
@@ -68,11 +69,12 @@ def candidates(prompt: Prompt) -> list[Candidate]:
 
     Left out: headings, questions, and lines that only repeat the question's words.
     """
-    asked = _Asked(prompt)
+    languages = [language_of(passage.text) for passage in prompt.passages]
+    asked = {language: _Asked(prompt, language) for language in languages}
     found = [
         candidate
-        for number, passage in enumerate(prompt.passages, start=1)
-        for candidate in _of_passage(asked, passage, number)
+        for number, (passage, language) in enumerate(zip(prompt.passages, languages, strict=True), start=1)
+        for candidate in _of_passage(asked[language], passage, number)
     ]
     if any(candidate.asked_now for candidate in found):
         return [
@@ -84,7 +86,7 @@ def candidates(prompt: Prompt) -> list[Candidate]:
 def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]:
     spans = sentences(passage.text)
     readings = [reading(passage.text, span) for span in spans]
-    stems = [lexical.terms(reading) for reading in readings]
+    stems = [lexical.terms(reading, asked.language) for reading in readings]
     headed: dict[str, set[str]] = {}
     found = []
     for position, (span, sentence) in enumerate(zip(spans, readings, strict=True)):
@@ -94,7 +96,7 @@ def _of_passage(asked: _Asked, passage: Passage, number: int) -> list[Candidate]
             continue
         before = set(stems[position - 1]) if position else set()
         if span.context not in headed:
-            headed[span.context] = set(lexical.terms(f"{span.context} {passage.heading or ''}"))
+            headed[span.context] = set(lexical.terms(f"{span.context} {passage.heading or ''}", asked.language))
         above = headed[span.context]
         found.append(
             Candidate(
@@ -134,11 +136,12 @@ def _answered(prompt: Prompt) -> str:
 
 
 class _Asked:
-    """A question, taken apart once."""
+    """A question, taken apart once for the passages of a language."""
 
-    def __init__(self, prompt: Prompt) -> None:
-        ordered = lexical.terms(prompt.search_text)
-        self.now = set(lexical.terms(_HOW.sub("", prompt.question)))
+    def __init__(self, prompt: Prompt, language: str) -> None:
+        self.language = language
+        ordered = lexical.terms(prompt.search_text, language)
+        self.now = set(lexical.terms(_HOW.sub("", prompt.question), language))
         unknown = max(prompt.term_weights.values(), default=1.0)
         self.terms = set(ordered)
         self.answered = _answered(prompt)

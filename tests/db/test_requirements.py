@@ -20,7 +20,7 @@ from bot.db.models import ChunkEmbedding
 from bot.db.requirements import require_version, scram_verifier
 from bot.errors import InvalidSettings
 from bot.repositories.passages import PassageRepository
-from bot.values import ModelId
+from bot.values import ModelId, QueryWord
 from tests.conftest import TEAM, Database, Server, execute
 from tests.db.conftest import add_chunk, ask, rows
 from tests.repositories.builders import audience, store_texts, unit
@@ -120,7 +120,13 @@ async def test_without_any_privilege_migrations_run_and_the_walls_stand(
     async with sessions.reading(audience("A")) as session:
         assert (await session.scalars(text("SELECT id FROM documents"))).all() == [stored["A"]]
         found = await PassageRepository(session).search(
-            TEAM, query_terms={1: 1}, vector=unit(1), model_id=ModelId(1), audience=audience("A", "B"), floor=0, limit=9
+            TEAM,
+            query_words=[QueryWord(1, (1,))],
+            vector=unit(1),
+            model_id=ModelId(1),
+            audience=audience("A", "B"),
+            floor=0,
+            limit=9,
         )
     assert [passage.text for passage in found.nearest] == ["said in A"]
     await engine.dispose()

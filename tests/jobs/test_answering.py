@@ -92,6 +92,7 @@ async def make_desk(house: House) -> MakeDesk:
             backfill=unused,
             deletions=unused,
             retention=unused,
+            lexicon=unused,
             model_wait_s=model_wait_s,
         )
         return Desk(house, intake, chat, tasks.table())

@@ -68,6 +68,7 @@ def shop(house: House, database: Database) -> Shop:
         backfill=unused,
         deletions=unused,
         retention=unused,
+        lexicon=unused,
     ).table()
     return Shop(house, receipts, tasks, Attempts(house.sessions, tasks, team_id=TEAM))
 

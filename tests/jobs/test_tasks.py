@@ -111,6 +111,7 @@ def make_shop(house: House, database: Database) -> MakeShop:
             backfill=backfill,
             deletions=DeletionService(house.sessions, house.queue.enqueue, NoPostings()),
             retention=cast("Any", None),
+            lexicon=cast("Any", None),
             model_wait_s=4,
         )
         return Shop(house, intake, receipts, backfill, tasks.table())

@@ -39,7 +39,7 @@ async def found_prompt(
     search_text = search_text or question
     documents = [lexical.document_weights(text) for text in texts]
     frequencies = Counter(term for document in documents for term in document)
-    asked = lexical.query_terms(search_text)
+    asked = {word.own: word.count for word in lexical.query_words(search_text)}
     idf = {t: math.log(1 + (len(texts) - frequencies[t] + 0.5) / (frequencies[t] + 0.5)) for t in asked}
     most = sum(idf[t] * n * (lexical.K1 + 1) for t, n in asked.items()) or 1
     cosines = await embedder.embed(texts) @ await embedder.embed_query(search_text)

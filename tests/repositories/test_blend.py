@@ -16,8 +16,8 @@ from bot.repositories.channels import ChannelRepository
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.passages import PassageRepository
 from bot.repositories.statistics import StatisticsRepository
-from bot.text.lexical import K1, document_weights, hash_term, query_terms, stem
-from bot.values import Audience, DocumentStatus, ModelId, Passage, SearchResult, Vector
+from bot.text.lexical import K1, document_weights, hash_term, query_words, stem
+from bot.values import Audience, DocumentStatus, ModelId, Passage, QueryWord, SearchResult, Vector
 from tests.conftest import OTHER_TEAM, TEAM, Database, execute
 from tests.repositories.builders import (
     audience,
@@ -48,7 +48,7 @@ async def search(
 ) -> SearchResult:
     return await PassageRepository(session).search(
         seen.team_id,
-        query_terms=query_terms(query),
+        query_words=query_words(query),
         vector=vector,
         model_id=ModelId(model),
         audience=seen,
@@ -116,7 +116,7 @@ async def test_search_finds_exactly_the_best_of_all_that_may_be_read(
             query = " ".join(rng.choices(WORDS, k=rng.randint(1, 5)))
             vector = unit(999_000 + n, 32)
             found = await search(session, query, vector, seen, weight=weight, limit=20)
-            expected = library.scores(query_terms(query), vector, seen, weight)
+            expected = library.scores({word.own: word.count for word in query_words(query)}, vector, seen, weight)
 
             best = sorted(expected.values(), reverse=True)[:20]
             assert [p.score for p in found.nearest] == pytest.approx(best, abs=2e-4)
@@ -213,7 +213,14 @@ async def test_a_few_large_documents_are_never_read_from_end_to_end_for_one_smal
     await execute(database.owner_url, "ANALYZE")
     async with sessions.tenant(TEAM) as session:
         parameters = search_parameters(
-            audience("C1"), ModelId(1), {1: 1}, unit(1), weight=0.5, limit=8, document_ids=None, prefer=None
+            audience("C1"),
+            ModelId(1),
+            [QueryWord(1, (1,))],
+            unit(1),
+            weight=0.5,
+            limit=8,
+            document_ids=None,
+            prefer=None,
         )
         plan = "\n".join(await session.scalars(text(f"EXPLAIN {SEARCH.text}"), parameters))
 

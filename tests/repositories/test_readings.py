@@ -12,7 +12,7 @@ from bot.repositories.channels import ChannelRepository
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.passages import PassageRepository
 from bot.repositories.readings import Reading, ReadingRepository
-from bot.text.lexical import query_terms
+from bot.text.lexical import query_words
 from bot.values import DocumentStatus, ModelId, new_id
 from tests.conftest import OTHER_TEAM, TEAM
 from tests.repositories.builders import (
@@ -136,7 +136,7 @@ async def seen(session: AsyncSession, model: ModelId) -> set[object]:
     """Return the documents that search, both ways of finding neighbours, and a list of all chunks come upon."""
     passages, readers = PassageRepository(session), audience("C1")
     found = await passages.search(
-        TEAM, query_terms=query_terms("open"), vector=unit(1), model_id=model, audience=readers, floor=-1, limit=9
+        TEAM, query_words=query_words("open"), vector=unit(1), model_id=model, audience=readers, floor=-1, limit=9
     )
     ids = list(await session.scalars(text("SELECT id FROM document_chunks")))
     ways = [

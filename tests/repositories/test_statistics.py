@@ -12,7 +12,7 @@ from bot.repositories import statistics
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.passages import PassageRepository
 from bot.repositories.statistics import CHUNK_COUNT, StatisticsRepository
-from bot.text.lexical import hash_term, query_terms, stem
+from bot.text.lexical import document_weights, hash_term, stem
 from bot.values import ModelId
 from tests.conftest import OTHER_TEAM, TEAM, Database, execute
 from tests.repositories.builders import indexed, overlap, store_texts
@@ -35,7 +35,7 @@ async def test_each_term_is_counted_once_a_chunk_and_zero_counts_the_chunks(sess
 
         found = await counts(session)
 
-    expected = Counter(term for text in TEXTS for term in query_terms(text))
+    expected = Counter(term for text in TEXTS for term in document_weights(text))
     assert found == {**expected, CHUNK_COUNT: 3}
     assert found[number("opens")] == 2
 
@@ -50,7 +50,7 @@ async def test_a_deleted_document_is_taken_out_of_the_counts(sessions: Sessions)
         await DocumentRepository(session).delete(TEAM, before)
         nothing = await counts(session)
 
-    assert found == {**query_terms("Bread is open to all."), CHUNK_COUNT: 1}
+    assert found == {**dict.fromkeys(document_weights("Bread is open to all."), 1), CHUNK_COUNT: 1}
     assert nothing == {}
 
 
@@ -62,7 +62,7 @@ async def test_a_replaced_document_is_counted_by_its_new_chunks(sessions: Sessio
         await PassageRepository(session).store(TEAM, document, ModelId(1), chunks)
         await StatisticsRepository(session).add(TEAM, chunks)
 
-        assert await counts(session) == {**query_terms("Closed on Monday."), CHUNK_COUNT: 1}
+        assert await counts(session) == {**dict.fromkeys(document_weights("Closed on Monday."), 1), CHUNK_COUNT: 1}
 
 
 async def test_counts_never_fall_below_zero(sessions: Sessions) -> None:

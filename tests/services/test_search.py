@@ -171,3 +171,58 @@ async def test_a_rare_word_counts_more_than_a_common_one(stocked: House) -> None
 
     assert result.term_weights, "the words' weights are known to who writes the answer"
     assert all(weight > 0 for weight in result.term_weights.values())
+
+
+GERMAN = """# Mietvertrag
+
+Die Kündigungsfristen der Wohnungen betragen drei Monate, und sie beginnen mit dem ersten Tag eines Monats.
+
+Der Vermieter trägt die Kosten für die Wartung der Heizung, wenn im Vertrag nichts anderes vereinbart worden ist.
+"""
+
+
+@pytest.mark.parametrize(
+    "question", ["Wie lang ist die Kündigungsfrist einer Wohnung?", "kundigungsfrist wohnung", "Kündigungsfristen?"]
+)
+async def test_a_german_document_is_found_by_other_forms_of_its_words(stocked: House, question: str) -> None:
+    await stocked.share(GERMAN.encode(), file_id="F9", filename="vertrag.md", ts="1700000009.000000")
+
+    result = await stocked.search.search(question, audience=c1(), by_words=True)
+
+    assert result.passages[0].filename == "vertrag.md"
+    assert result.passages[0].lexical > 0.3
+
+
+async def test_an_english_question_is_scored_the_same_whatever_other_languages_lie_beside(stocked: House) -> None:
+    before = await stocked.search.search("When is the gate locked?", audience=c1(), by_words=True)
+    await stocked.share(GERMAN.encode(), file_id="F9", filename="vertrag.md", ts="1700000009.000000")
+    after = await stocked.search.search("When is the gate locked?", audience=c1(), by_words=True)
+
+    assert [passage.filename for passage in after.passages] == [passage.filename for passage in before.passages]
+    assert after.passages[0].lexical == pytest.approx(before.passages[0].lexical, abs=0.01)
+
+
+async def test_of_passages_that_hold_the_same_words_the_one_where_they_stand_together_comes_first(house: House) -> None:
+    apart = "The blue boat left. " + "Ropes were coiled and sails were mended all day long. " * 3 + "A fee was paid."
+    together = (
+        "A boat fee was paid. " + "Ropes were coiled and sails were mended all day long. " * 3 + "The blue one left."
+    )
+    for number, words in enumerate((apart, together)):
+        await house.share(
+            words.encode(), file_id=f"F{number}", filename=f"{number}.txt", ts=f"170000000{number}.000000"
+        )
+
+    found = await house.search.search("boat fee", audience=c1(), by_words=True)
+
+    assert [passage.filename for passage in found.nearest] == ["1.txt", "0.txt"]
+    assert found.nearest[0].score == pytest.approx(found.nearest[1].score, abs=0.02)
+
+
+async def test_words_of_a_heading_find_what_stands_below(house: House) -> None:
+    text = "# Parking\n\n" + "Cars stay on the north side. " * 40 + "\n\nVisitors ask at the gate. " * 20
+    await house.share(text.encode(), file_id="F1", filename="a.md")
+
+    found = await house.search.search("parking", audience=c1(), by_words=True)
+
+    assert len(found.nearest) > 1
+    assert all(passage.lexical > 0 for passage in found.nearest)

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.text.languages import OTHER
 from bot.text.lexical import (
     LEXICAL_SPACE,
     MAX_TERMS,
     document_weights,
     hash_term,
-    query_terms,
+    query_words,
     terms,
     words,
 )
@@ -31,6 +32,62 @@ def test_words_that_also_name_something_are_kept(word: str) -> None:
 
 def test_forms_of_one_word_meet() -> None:
     assert set(terms("approved approves approving")) == {"approv"}
+
+
+@pytest.mark.parametrize(("forms", "base"), [("lost losing", "lose"), ("went gone", "go"), ("wrote written", "write")])
+def test_irregular_forms_meet_too(forms: str, base: str) -> None:
+    assert set(terms(forms)) == set(terms(base))
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "parts"),
+    [
+        ("snake_case", "snake_cas", ["snake", "case"]),
+        ("CamelCase", "camelcas", ["camel", "case"]),
+        ("HTTPServer", "httpserver", ["http", "server"]),
+        ("ERR-1042", "err-1042", ["err", "1042"]),
+        ("ERR1042", "err1042", ["err", "1042"]),
+        ("v2.3.1", "v2.3.1", ["v2", "3", "1"]),
+        ("2023-05-01", "2023-05-01", ["2023", "05", "01"]),
+        ("1,234.50", "1234.50", ["1", "234", "50"]),
+        ("größe_max", "größe_max", ["größe", "max"]),
+    ],
+)
+def test_names_and_numbers_are_found_whole_and_in_parts(text: str, whole: str, parts: list[str]) -> None:
+    assert terms(text) == [whole, *parts]
+
+
+@pytest.mark.parametrize("text", ["PDFs", "19th", "1980s", "x", "E0308"])
+def test_what_looks_like_a_name_and_is_a_word_stays_one(text: str) -> None:
+    assert len(terms(text)) == 1
+
+
+def test_words_that_a_hyphen_joins_are_no_name() -> None:
+    assert terms("well-known") == ["well", "know"]
+
+
+def test_each_language_has_its_own_stems_and_stop_words() -> None:
+    assert terms("Die Kündigungen der Mieter", "de") == ["de:kundig", "de:miet"]
+    assert terms("les préavis des locataires", "fr") == ["fr:preav", "fr:locatair"]
+    assert terms("Il preavviso", OTHER) == [":il", ":preavviso"]
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "es", "pt", OTHER])
+def test_numbers_and_names_are_the_same_in_every_language(language: str) -> None:
+    assert terms("2024 ERR-7 snake_case", language)[:2] == ["2024", "err-7"]
+
+
+def test_a_word_is_asked_for_in_every_language_and_no_term_twice() -> None:
+    asked = query_words("Which Mieter pay houses, housing and the die?")
+    every = [term for word in asked for term in word.terms]
+
+    assert hash_term("de:miet") in every
+    assert hash_term("de:die") not in every
+    assert len(every) == len(set(every))
+
+
+def test_a_heading_counts_as_words_of_the_text_below() -> None:
+    assert document_weights("Three months.", heading="Notice") == document_weights("Notice\n\nThree months.")
 
 
 def test_ligatures_soft_hyphens_and_full_width_letters_of_files_are_read_as_the_plain_word() -> None:
@@ -65,12 +122,14 @@ def test_only_the_heaviest_terms_of_a_long_text_are_kept() -> None:
 
 
 def test_a_question_counts_its_terms_raw() -> None:
-    assert query_terms("Pay for the pay day?") == {hash_term("pay"): 2, hash_term("day"): 1}
+    asked = query_words("Pay for the pay day?")
+
+    assert [(word.own, word.count) for word in asked] == [(hash_term("pay"), 2), (hash_term("day"), 1)]
 
 
 def test_text_without_meaning_gives_nothing() -> None:
     assert document_weights("the of and … !") == {}
-    assert query_terms("") == {}
+    assert query_words("") == query_words("of the") == []
 
 
 @given(st.text())
@@ -78,7 +137,7 @@ def test_no_text_breaks_it_and_every_term_of_a_short_question_can_be_found_in_it
     weights = document_weights(text)
 
     assert all(1 <= term <= LEXICAL_SPACE and weight > 0 for term, weight in weights.items())
-    assert weights.keys() <= query_terms(text).keys()
+    assert weights.keys() <= {word.own for word in query_words(text)}
 
 
 def test_threads_share_nothing_that_could_break() -> None:
