@@ -20,7 +20,15 @@ from bot.vital import connection_check, database_check, in_background, model_pro
 from bot.web.api import Desk, mount_api
 from bot.web.health import Check, mount_health
 from bot.web.server import WebServer, make_web_app
-from bot.workspace import Workspace, make_bolt, make_connection, make_hearing, make_worker, open_workspace, secret
+from bot.workspace import (
+    Workspace,
+    make_bolt,
+    make_connection,
+    make_hearing,
+    make_worker,
+    open_workspace,
+    signing_secrets,
+)
 
 log = structlog.get_logger()
 
@@ -51,8 +59,7 @@ async def running(settings: Settings, *, worker: bool = True) -> AsyncIterator[W
         desk = Desk(services.documents, services.search, services.answers, services.audiences)
         mount_api(web_app, services.users, services.limits, lambda _: desk, max_file_bytes=settings.max_file_bytes)
         if settings.slack_signing_secret is not None:
-            signing_secret = secret(settings.slack_signing_secret)
-            mount_slack(web_app, bolt, signing_secret=signing_secret, on_heard=hearing.hear)
+            mount_slack(web_app, bolt, signing_secrets=signing_secrets(settings), on_heard=hearing.hear)
         in_background(stack, give_back(), name="memory")
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)
         _mount_health(stack, web_app, server, workspace, worker=working, connection=connection)

@@ -11,9 +11,7 @@ from aiohttp import web
 
 from bot.config import Settings
 from bot.db.storage import Storage, open_storage
-from bot.jobs.queue import drop_jobs
 from bot.memory import give_back
-from bot.services.departures import DepartureService
 from bot.services.limits import LimitService
 from bot.services.users import UserService
 from bot.slack.connection import SlackConnection
@@ -27,7 +25,7 @@ from bot.web.api import mount_api
 from bot.web.health import Check, mount_health
 from bot.web.server import WebServer, make_web_app
 from bot.wiring import limits_from, make_installations
-from bot.workspace import make_connection, secret
+from bot.workspace import make_connection, secret, signing_secrets
 
 log = structlog.get_logger()
 
@@ -37,7 +35,7 @@ async def running_several(settings: Settings, *, worker: bool) -> AsyncIterator[
     """Run the bot for every workspace that let it in, and for those that will. As `app.running`."""
     async with AsyncExitStack() as stack:
         storage, oauth, tenants = await _open(stack, settings, works=worker, hears=True)
-        switchboard = Switchboard(tenants.find)
+        switchboard = Switchboard(tenants)
         connection = make_connection(settings, switchboard, AllEars(tenants))
         web_app = make_web_app()
         mount_api(
@@ -48,14 +46,12 @@ async def running_several(settings: Settings, *, worker: bool) -> AsyncIterator[
             max_file_bytes=settings.max_file_bytes,
         )
         if settings.slack_signing_secret is not None:
-            signing_secret = secret(settings.slack_signing_secret)
-            mount_slack(web_app, switchboard, signing_secret=signing_secret, on_heard=lambda: None)
+            mount_slack(web_app, switchboard, signing_secrets=signing_secrets(settings), on_heard=lambda: None)
         mount_installing(
             web_app,
             oauth,
             make_installations(settings, storage.sessions),
             is_secure=(settings.public_url or "").startswith("https:"),
-            welcome=DepartureService(storage.sessions, drop_jobs).welcome,
             on_installed=tenants.wake,
         )
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)

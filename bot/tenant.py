@@ -43,6 +43,10 @@ class Reach:
         """Return what is wrong in words; None while all is well."""
         if self._refused:
             return "Slack refuses its token. Let Recollect in again at /slack/install."
+        return await self.silence()
+
+    async def silence(self) -> str | None:
+        """Return since when Slack hasn't answered, in words; None while it does, if only to refuse."""
         silence = await self._pulse.problem()
         return None if silence is None else f"Slack gives {silence}."
 

@@ -15,7 +15,7 @@ from bot.ending import end_tasks
 from bot.jobs.worker import Worker
 from bot.slack.client import Clients, RateLimited, ask
 from bot.slack.connection import SlackConnection
-from bot.values import LOCAL_TEAM_ID
+from bot.values import INSTALLATIONS
 from bot.web.health import Check, Pulse
 from bot.wiring import Services
 
@@ -35,7 +35,7 @@ def database_check(stack: AsyncExitStack, bot_url: str) -> Check:
     sessions = Sessions(engine)
 
     async def ping() -> None:
-        async with sessions.tenant(LOCAL_TEAM_ID):
+        async with sessions.tenant(INSTALLATIONS):
             pass
 
     pulse = Pulse(ping, **_DATABASE_PULSE)

@@ -38,13 +38,16 @@ class WorkspaceRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def get_heard(self, team_id: str) -> Heard:
-        """Return up to when the workspace was heard; nobody else gets to know before this transaction ends."""
+    async def get_heard(self, team_id: str) -> Heard | None:
+        """Return up to when the workspace was heard; nobody else gets to know before this transaction ends.
+
+        None for one that is purged, and let in again, and that nobody has opened since.
+        """
         statement = text("""
             SELECT clock_timestamp() AS now, heard_at FROM workspaces WHERE team_id = :team FOR NO KEY UPDATE
         """)
-        row = (await self._session.execute(statement, {"team": team_id})).one()
-        return Heard(row.now, row.heard_at)
+        row = (await self._session.execute(statement, {"team": team_id})).one_or_none()
+        return None if row is None else Heard(row.now, row.heard_at)
 
     async def record_heard(self, team_id: str, until: datetime) -> None:
         """Note that nothing was missed until then; it never moves back."""
