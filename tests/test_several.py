@@ -452,10 +452,10 @@ async def test_a_slack_that_answers_for_nobody_is_red_and_one_that_does_for_some
 
 
 def test_the_queue_is_well_while_one_worker_proves_it() -> None:
-    def works(age_s: float) -> Any:
-        return SimpleNamespace(worker=SimpleNamespace(beat_age_s=lambda: age_s))
+    def works(age_s: float | None) -> Any:
+        return SimpleNamespace(worker=None if age_s is None else SimpleNamespace(beat_age_s=lambda: age_s))
 
-    assert tenants._beat_age_s([works(100.0), works(1.0), SimpleNamespace(worker=None)]) == 1.0
+    assert tenants._beat_age_s([works(100.0), works(1.0), works(None)]) == 1.0
     assert tenants._beat_age_s([works(100.0), works(9.0)]) == 9.0
     assert tenants._beat_age_s([]) == 0.0
 

@@ -33,7 +33,7 @@ class Heard:
 
 
 class WorkspaceRepository:
-    """Keeps up to when a workspace was heard, and lets go of workspaces."""
+    """Keeps up to when a workspace was heard."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
@@ -53,11 +53,6 @@ class WorkspaceRepository:
         """Note that nothing was missed until then; it never moves back."""
         statement = text("UPDATE workspaces SET heard_at = greatest(heard_at, :until) WHERE team_id = :team")
         await self._session.execute(statement, {"team": team_id, "until": until})
-
-    async def delete(self, team_id: str) -> None:
-        """Delete everything a workspace holds, its audit log apart."""
-        for table in _tables():
-            await self._session.execute(delete(table).where(table.columns["team_id"] == team_id))
 
 
 class DepartureRepository:

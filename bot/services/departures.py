@@ -64,6 +64,13 @@ class DepartureService:
                 return
         raise WorkspaceGone(f"{team_id} was uninstalled while it was installed")
 
+    async def empty(self, team_id: str) -> None:
+        """Purge a workspace that stays."""
+        async with self._sessions.purging(team_id) as session:
+            await DepartureRepository(session).record(team_id)
+        await self.purge(team_id)
+        await self.readmit(team_id)
+
     async def readmit(self, team_id: str) -> None:
         """Let a workspace in again that was purged: one that has just been installed, and whose token is good."""
         await self._let_in(team_id, _nothing, is_purged=True)

@@ -14,7 +14,6 @@ from bot.db.engine import Sessions
 from bot.ending import end_tasks
 from bot.errors import DatabaseUnavailable, Forbidden, InvalidSettings, TooManyRequests
 from bot.repositories.installations import InstallationRepository
-from bot.repositories.workspaces import WorkspaceRepository
 from bot.services import installations
 from bot.services.installations import InstallationService, Resealed
 from bot.values import INSTALLATIONS, Grant, Token
@@ -120,8 +119,7 @@ async def test_installing_again_replaces_and_after_a_purge_begins_anew(
 
     await service.install(replace(granted(token=Token("xoxb-second")), app_id="A2"))
     (second,) = await service.list_all()
-    async with sessions.tenant(TEAM) as session:
-        await WorkspaceRepository(session).delete(TEAM)
+    await make_departures(sessions).empty(TEAM)
     gone = await service.list_all()
     await service.install(granted(token=Token("xoxb-third")))
 
@@ -247,8 +245,7 @@ async def test_one_that_was_purged_and_came_back_isnt_taken_for_the_former(sessi
     service = service_with(sessions, OLD)
     await service.install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
     (seen,) = await service._rows()
-    async with sessions.tenant(TEAM) as session:
-        await WorkspaceRepository(session).delete(TEAM)
+    await make_departures(sessions).empty(TEAM)
     await service.install(granted(token=Token("xoxb-2", "xoxe-1-2", 43_200)))
     (now,) = await service._rows()
     slack, sealed = Exchange(), service._seal(TEAM, "A1", Token("xoxb-stale"))

@@ -126,11 +126,9 @@ async def test_the_farewell_of_another_workspace_purges_nothing_here(
     await shared(slack, HANDBOOK)
     async with slack.workspace.deliveries.holding() as held:
         slack.workspace.deliveries.send({"type": "app_uninstalled"})
-    for changes in (
-        {"team_id": OTHER_TEAM, "authorizations": []},
-        {"team_id": None, "enterprise_id": "E0OTHER", "authorizations": []},
-    ):
-        held[0].envelope.update(changes)
+    elsewhere: list[dict[str, object]] = [{"team_id": OTHER_TEAM}, {"team_id": None, "enterprise_id": "E0OTHER"}]
+    for changes in elsewhere:
+        held[0].envelope.update(changes, authorizations=[])
         slack.workspace.deliveries.resend(held[0])
     await slack.settle()
 
