@@ -353,6 +353,14 @@ async def test_what_happens_in_a_channel_of_two_workspaces_is_known_in_both_and_
     assert await rows(database.owner_url, kept.format(ours.store.user("Ada").id)) != []
     assert await rows(database.owner_url, kept.format(ours.store.user("Ben").id)) == []
 
+    ours.workspace.remove_channel(channel, ours.store.user("Ada"))
+    await ours.settle()
+
+    read = "SELECT synced_at IS NULL FROM channels WHERE team_id = '{}' AND channel_id = '{}'"
+    closed = f"SELECT team_id FROM tombstones WHERE kind = 'channel' AND key = '{channel.id}'"
+    assert await rows(database.owner_url, read.format(BOLT, channel.id)) == [(True,)], "it is looked at again"
+    assert await rows(database.owner_url, closed) == [(ACME,)], "what it held there goes, not here"
+
 
 @pytest.mark.usefixtures("bot")
 async def test_a_foreign_workspace_in_a_shared_channel_is_stored_for_us_alone(house: House, database: Database) -> None:

@@ -121,7 +121,9 @@ class InstallationService:
         for row in rows:
             try:
                 changed += await self._reseal(row)
-            except WorkspaceGone:
+            except (CannotOpen, WorkspaceGone):
+                if not await self._departures.is_gone(row.team_id):
+                    raise
                 log.info("tokens.left", team_id=row.team_id)  # its row is about to go
         return Resealed(len(rows), changed)
 

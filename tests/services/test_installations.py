@@ -14,6 +14,7 @@ from bot.db.engine import Sessions
 from bot.ending import end_tasks
 from bot.errors import DatabaseUnavailable, Forbidden, InvalidSettings, TooManyRequests
 from bot.repositories.installations import InstallationRepository
+from bot.repositories.workspaces import DepartureRepository
 from bot.services import installations
 from bot.services.installations import InstallationService, Resealed
 from bot.values import INSTALLATIONS, Grant, Token
@@ -305,3 +306,14 @@ async def test_there_is_room_for_so_many_and_for_who_is_in_already(sessions: Ses
     await service.install(granted(TEAM, Token("xoxb-again")))
 
     assert [(one.team_id, one.access_token) for one in await service.list_all()] == [(TEAM, "xoxb-again")]
+
+
+async def test_a_workspace_that_was_uninstalled_keeps_nobody_from_rotating_though_its_key_is_lost(
+    sessions: Sessions,
+) -> None:
+    await service_with(sessions, OLD).install(granted(TEAM))
+    await service_with(sessions, NEW).install(granted(OTHER_TEAM))
+    async with sessions.purging(TEAM) as session:
+        await DepartureRepository(session).record(TEAM)
+
+    assert await service_with(sessions, NEW).rotate_keys() == Resealed(2, 0)
