@@ -79,11 +79,13 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         ]
         replies = [str(sent.message) for sent in recorder.sent()] + [str(call.args) for call in slack.calls]
         rows = [row async for row in _dump(world)]
+        sealed = await world.postgres.value("SELECT count(*) FROM installations WHERE get_byte(bot_token, 0) = 1")
         figures = [
             Figure("secrets", "secrets in the settings, and a key", len(seeded.values)),
             _none("log_hits", "of them in the logs at DEBUG, and what commands print", logs, seeded),
             _none("reply_hits", "in what was said in Slack and over HTTP", [*replies, *lab.heard], seeded),
             _none("dump_hits", "in a dump of every table", rows, seeded),
+            Figure("sealed", "workspaces whose token stands there sealed", int(sealed), at_least=1),
             Figure("lines", "lines of log", sum(text.count("\n") for text in logs), at_least=20),
             Figure("replies", "replies", len(replies) + len(lab.heard), at_least=10),
             Figure("rows", "rows", len(rows), at_least=20),
