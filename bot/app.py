@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -15,12 +14,19 @@ from bot.memory import give_back
 from bot.several import running_several, working_several
 from bot.slack.connection import SlackConnection
 from bot.slack.http import mount_slack
-from bot.stopping import MARGIN_S, Stop, until_stopped
-from bot.vital import connection_check, database_check, in_background, model_problem, queue_check, slack_check
+from bot.stopping import MARGIN_S, Stop, until_stopped, wind_down
+from bot.vital import connection_check, in_background, model_problem, mount_checks, queue_check, slack_check
 from bot.web.api import Desk, mount_api
-from bot.web.health import Check, mount_health
 from bot.web.server import WebServer, make_web_app
-from bot.workspace import Workspace, make_bolt, make_connection, make_hearing, make_worker, open_workspace, secret
+from bot.workspace import (
+    Workspace,
+    make_bolt,
+    make_connection,
+    make_hearing,
+    make_worker,
+    open_workspace,
+    signing_secrets,
+)
 
 log = structlog.get_logger()
 
@@ -51,13 +57,13 @@ async def running(settings: Settings, *, worker: bool = True) -> AsyncIterator[W
         desk = Desk(services.documents, services.search, services.answers, services.audiences)
         mount_api(web_app, services.users, services.limits, lambda _: desk, max_file_bytes=settings.max_file_bytes)
         if settings.slack_signing_secret is not None:
-            signing_secret = secret(settings.slack_signing_secret)
-            mount_slack(web_app, bolt, signing_secret=signing_secret, on_heard=hearing.hear)
+            mount_slack(web_app, bolt, signing_secrets=signing_secrets(settings), on_heard=hearing.hear)
         in_background(stack, give_back(), name="memory")
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)
-        _mount_health(stack, web_app, server, workspace, worker=working, connection=connection)
+        _mount_checks(stack, web_app, server, workspace, worker=working, connection=connection)
         await stack.enter_async_context(server)
-        stack.push_async_callback(_wind_down, server, connection, working, grace_s=settings.stop_grace_s)
+        stop_work = None if working is None else working.stop
+        stack.push_async_callback(wind_down, server, connection, stop_work, grace_s=settings.stop_grace_s)
         await (hearing.heard() if connection is None else connection.open())
         log.info("bot.started", team_id=services.team_id, http=server.url, model=services.chat.name, worker=worker)
         yield server
@@ -80,9 +86,9 @@ async def working(settings: Settings, *, health_port: int | None = None) -> Asyn
         in_background(stack, give_back(), name="memory")
         web_app = make_web_app()
         server = WebServer(web_app, host=settings.http_host, port=port)
-        _mount_health(stack, web_app, server, workspace, worker=worker, connection=None)
+        _mount_checks(stack, web_app, server, workspace, worker=worker, connection=None)
         await stack.enter_async_context(server)
-        stack.push_async_callback(_wind_down, server, None, worker, grace_s=settings.stop_grace_s)
+        stack.push_async_callback(wind_down, server, None, worker.stop, grace_s=settings.stop_grace_s)
         log.info("worker.started", team_id=workspace.services.team_id, http=server.url)
         yield server
 
@@ -113,19 +119,7 @@ def _start_worker(settings: Settings, stack: AsyncExitStack, workspace: Workspac
     return worker
 
 
-async def _wind_down(
-    server: WebServer, connection: SlackConnection | None, worker: Worker | None, *, grace_s: float
-) -> None:
-    """Take nothing on any more, and let what is under way end in its time; the rest is handed back."""
-    log.info("bot.stopping")
-    server.refuse()
-    ending = [connection.close()] if connection is not None else []
-    if worker is not None:
-        ending.append(worker.stop(grace_s))
-    await asyncio.gather(*ending)
-
-
-def _mount_health(
+def _mount_checks(
     stack: AsyncExitStack,
     web_app: web.Application,
     server: WebServer,
@@ -134,14 +128,13 @@ def _mount_health(
     worker: Worker | None,
     connection: SlackConnection | None,
 ) -> None:
-    """Say how database, queue, Slack and models are, as far as this process depends on them."""
-    alive: dict[str, Check] = {"database": database_check(stack, workspace.storage.bot_url)}
-    if worker is not None:
-        alive["queue"] = queue_check(worker)
     slack = slack_check(stack, workspace.clients) if connection is None else connection_check(connection)
-    ready: dict[str, Check] = {
-        "slack": slack,
-        "model": lambda: model_problem(workspace.services),
-        "process": server.problem,
-    }
-    mount_health(web_app, alive=alive, ready=ready)
+    mount_checks(
+        stack,
+        web_app,
+        server,
+        workspace.storage.bot_url,
+        queue=None if worker is None else queue_check(worker),
+        slack=slack,
+        model=lambda: model_problem(workspace.services),
+    )

@@ -120,12 +120,16 @@ class Settings(BaseSettings):
     slack_signing_secret: SecretStr | None = Field(
         None, description="Signing secret: events over HTTP at /slack/events"
     )
+    slack_former_signing_secret: SecretStr | None = Field(
+        None, description="The signing secret before, while it is changed: both are taken"
+    )
     slack_client_id: str | None = Field(None, description="Client ID: several workspaces, each let in by OAuth")
     slack_client_secret: SecretStr | None = Field(None, description="Client secret, beside it")
     token_keys: Keys | None = Field(
         None, description="NAME:KEY,… that encrypt the workspaces' tokens: the first seals, all open"
     )
     public_url: Origin | None = Field(None, description="Where browsers reach the HTTP server: https://…")
+    max_workspaces: int = Field(25, ge=0, description="Workspaces that OAuth lets in at most; 0: all")
     slack_api_url: str = Field("https://slack.com/api/", description="Web API of Slack or a compatible server")
 
     database_url: DatabaseUrl | None = Field(
@@ -193,6 +197,8 @@ class Settings(BaseSettings):
             problems.append("SLACK_API_URL must end with a slash")
         if self.openai_wanted and self.openai_api_key is None:
             problems.append("CHAT_MODEL or EMBEDDING_MODEL is openai, but OPENAI_API_KEY is not set")
+        if self.slack_former_signing_secret is not None and self.slack_signing_secret is None:
+            problems.append("SLACK_FORMER_SIGNING_SECRET is the one before SLACK_SIGNING_SECRET, which is not set")
         commands = (self.command_ask, self.command_find, self.command_docs)
         if len(set(commands)) < len(commands):
             problems.append("COMMAND_ASK, COMMAND_FIND and COMMAND_DOCS must differ")

@@ -14,9 +14,9 @@ from bot.db.storage import open_storage
 from bot.errors import InvalidSettings
 from bot.playground.demo import furnish
 from bot.playground.local import LocalSlack
-from bot.repositories.workspaces import WorkspaceRepository
 from bot.smoke import playground_settings
 from bot.stopping import MARGIN_S, Stop, until_stopped
+from bot.wiring import make_departures
 
 DEMO_TEAM_ID = "T0DEMO"
 MAX_PORT = 65_535
@@ -51,8 +51,7 @@ async def _demonstrate(settings: Settings, stop: Stop, *, host: str, port: int, 
         if "http_port" in settings.model_fields_set:  # asked for; else the demo takes no port but its page's
             local = local.model_copy(update={"http_port": settings.http_port})
         async with open_storage(local) as storage:
-            async with storage.sessions.tenant(DEMO_TEAM_ID) as session:
-                await WorkspaceRepository(session).delete(DEMO_TEAM_ID)
+            await make_departures(storage.sessions).empty(DEMO_TEAM_ID)
             await _serve(local, slack, stop, open_page=open_page, out=out)
     finally:
         await slack.close()

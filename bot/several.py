@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -11,9 +10,7 @@ from aiohttp import web
 
 from bot.config import Settings
 from bot.db.storage import Storage, open_storage
-from bot.jobs.queue import drop_jobs
 from bot.memory import give_back
-from bot.services.departures import DepartureService
 from bot.services.limits import LimitService
 from bot.services.users import UserService
 from bot.slack.connection import SlackConnection
@@ -21,13 +18,13 @@ from bot.slack.http import mount_slack
 from bot.slack.installing import REDIRECT_PATH, mount_installing
 from bot.slack.oauth import SlackOAuth
 from bot.slack.switchboard import Switchboard
+from bot.stopping import wind_down
 from bot.tenants import AllEars, Tenants
-from bot.vital import connection_check, database_check, in_background
+from bot.vital import connection_check, in_background, mount_checks
 from bot.web.api import mount_api
-from bot.web.health import Check, mount_health
 from bot.web.server import WebServer, make_web_app
 from bot.wiring import limits_from, make_installations
-from bot.workspace import make_connection, secret
+from bot.workspace import make_connection, secret, signing_secrets
 
 log = structlog.get_logger()
 
@@ -37,7 +34,7 @@ async def running_several(settings: Settings, *, worker: bool) -> AsyncIterator[
     """Run the bot for every workspace that let it in, and for those that will. As `app.running`."""
     async with AsyncExitStack() as stack:
         storage, oauth, tenants = await _open(stack, settings, works=worker, hears=True)
-        switchboard = Switchboard(tenants.find)
+        switchboard = Switchboard(tenants)
         connection = make_connection(settings, switchboard, AllEars(tenants))
         web_app = make_web_app()
         mount_api(
@@ -48,20 +45,18 @@ async def running_several(settings: Settings, *, worker: bool) -> AsyncIterator[
             max_file_bytes=settings.max_file_bytes,
         )
         if settings.slack_signing_secret is not None:
-            signing_secret = secret(settings.slack_signing_secret)
-            mount_slack(web_app, switchboard, signing_secret=signing_secret, on_heard=lambda: None)
+            mount_slack(web_app, switchboard, signing_secrets=signing_secrets(settings), on_heard=lambda: None)
         mount_installing(
             web_app,
             oauth,
             make_installations(settings, storage.sessions),
             is_secure=(settings.public_url or "").startswith("https:"),
-            welcome=DepartureService(storage.sessions, drop_jobs).welcome,
             on_installed=tenants.wake,
         )
         server = WebServer(web_app, host=settings.http_host, port=settings.http_port)
-        _mount_health(stack, web_app, server, storage, tenants, works=worker, connection=connection)
+        _mount_checks(stack, web_app, server, storage, tenants, works=worker, connection=connection)
         await stack.enter_async_context(server)
-        stack.push_async_callback(_wind_down, server, tenants, connection, grace_s=settings.stop_grace_s)
+        stack.push_async_callback(wind_down, server, connection, tenants.stop, grace_s=settings.stop_grace_s)
         if connection is not None:
             await connection.open()
         log.info("bot.started", http=server.url, worker=worker, install=f"{settings.public_url}/slack/install")
@@ -75,9 +70,9 @@ async def working_several(settings: Settings, *, health_port: int) -> AsyncItera
         storage, _, tenants = await _open(stack, settings, works=True, hears=False)
         web_app = make_web_app()
         server = WebServer(web_app, host=settings.http_host, port=health_port)
-        _mount_health(stack, web_app, server, storage, tenants, works=True, connection=None)
+        _mount_checks(stack, web_app, server, storage, tenants, works=True, connection=None)
         await stack.enter_async_context(server)
-        stack.push_async_callback(_wind_down, server, tenants, None, grace_s=settings.stop_grace_s)
+        stack.push_async_callback(wind_down, server, None, tenants.stop, grace_s=settings.stop_grace_s)
         log.info("worker.started", http=server.url)
         yield server
 
@@ -103,7 +98,7 @@ async def _open(
     return storage, oauth, tenants
 
 
-def _mount_health(
+def _mount_checks(
     stack: AsyncExitStack,
     web_app: web.Application,
     server: WebServer,
@@ -113,22 +108,12 @@ def _mount_health(
     works: bool,
     connection: SlackConnection | None,
 ) -> None:
-    alive: dict[str, Check] = {"database": database_check(stack, storage.bot_url)}
-    if works:
-        alive["queue"] = tenants.queue_problem
-    ready: dict[str, Check] = {
-        "slack": tenants.slack_problem if connection is None else connection_check(connection),
-        "model": tenants.model_problem,
-        "process": server.problem,
-    }
-    mount_health(web_app, alive=alive, ready=ready)
-
-
-async def _wind_down(
-    server: WebServer, tenants: Tenants, connection: SlackConnection | None, *, grace_s: float
-) -> None:
-    """Take nothing on any more, and let what is under way end in its time; the rest is handed back."""
-    log.info("bot.stopping")
-    server.refuse()
-    ending = [connection.close()] if connection is not None else []
-    await asyncio.gather(*ending, tenants.stop(grace_s))
+    mount_checks(
+        stack,
+        web_app,
+        server,
+        storage.bot_url,
+        queue=tenants.queue_problem if works else None,
+        slack=tenants.slack_problem if connection is None else connection_check(connection),
+        model=tenants.model_problem,
+    )

@@ -6,12 +6,15 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 import structlog
+
+from bot.slack.connection import SlackConnection
+from bot.web.server import WebServer
 
 log = structlog.get_logger()
 
@@ -99,3 +102,19 @@ def _cut_off() -> None:
     word.start()
     word.join(_LAST_WORD_S)
     os._exit(0)
+
+
+async def wind_down(
+    server: WebServer,
+    connection: SlackConnection | None,
+    stop_work: Callable[[float], Awaitable[None]] | None,
+    *,
+    grace_s: float,
+) -> None:
+    """Take nothing on any more, and let what is under way end in its time; the rest is handed back."""
+    log.info("bot.stopping")
+    server.refuse()
+    ending: list[Awaitable[None]] = [] if connection is None else [connection.close()]
+    if stop_work is not None:
+        ending.append(stop_work(grace_s))
+    await asyncio.gather(*ending)

@@ -6,23 +6,19 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import structlog
-
 from bot.config import Settings
 from bot.db.storage import Storage
 from bot.errors import InvalidSettings
 from bot.jobs.worker import Worker
 from bot.llm.local import LocalEmbedder
-from bot.slack.client import Clients, RateLimited, ask
+from bot.slack.client import Clients
 from bot.slack.hearing import Hearing
 from bot.slack.switchboard import Line
 from bot.values import Installation
-from bot.vital import in_background
+from bot.vital import in_background, ping_slack
 from bot.web.api import Desk
 from bot.web.health import Pulse
 from bot.workspace import Identity, Workspace, make_bolt, make_hearing, make_worker, open_place
-
-log = structlog.get_logger()
 
 _PULSE = {"interval_s": 30.0, "patience_s": 10.0}
 
@@ -43,15 +39,17 @@ class Reach:
         """Return what is wrong in words; None while all is well."""
         if self._refused:
             return "Slack refuses its token. Let Recollect in again at /slack/install."
+        return await self.silence()
+
+    async def silence(self) -> str | None:
+        """Return since when Slack hasn't answered, in words; None while it does, if only to refuse."""
         silence = await self._pulse.problem()
         return None if silence is None else f"Slack gives {silence}."
 
     async def _ask(self) -> None:
         refused = False
         try:
-            await ask(self._clients.posting.auth_test())
-        except RateLimited:
-            log.debug("slack.busy")  # an answer all the same
+            await ping_slack(self._clients)
         except InvalidSettings:
             refused = True
         self._refused = refused

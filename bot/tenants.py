@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
+from datetime import datetime
 
 import structlog
 
 from bot.config import Settings
 from bot.db.storage import Storage
+from bot.ending import end_tasks
 from bot.errors import InvalidSettings, NotFound, RecollectError, ServiceUnavailable, WorkspaceGone
-from bot.jobs.queue import drop_jobs
+from bot.jobs.queue import Queue
 from bot.llm.local import LocalEmbedder
-from bot.services.departures import DepartureService
+from bot.repositories.channels import ChannelRepository
+from bot.repositories.documents import DocumentRepository
 from bot.services.installations import InstallationService, TokenExchange
+from bot.slack.addressing import Place
+from bot.slack.inbox import Inbox
 from bot.slack.switchboard import Line
 from bot.tenant import Tenant, open_tenant
 from bot.values import Installation
 from bot.vital import model_problem, queue_problem
 from bot.web.api import Desk
+from bot.wiring import make_departures
 
 log = structlog.get_logger()
 
@@ -30,6 +37,9 @@ LOOK_S = 3.0
 REFRESH_S = 30.0
 _FRESH_S = 1.0
 """How often the list is read at most for the sake of workspaces that aren't on it."""
+
+_CLOSE_S = 5.0
+"""How long closing waits for what is closed or purged in the background; who comes next goes on with a purge."""
 
 
 class Tenants:
@@ -57,7 +67,8 @@ class Tenants:
         self._works = works
         self._hears = hears
         self._look_s = look_s
-        self._departures = DepartureService(storage.sessions, drop_jobs)
+        self._departures = make_departures(storage.sessions)
+        self._inbox = Inbox(storage.sessions, Queue())
         self._local = LocalEmbedder()
         self._open: dict[str, Tenant] = {}
         self._listed: dict[str, Installation] = {}
@@ -71,8 +82,9 @@ class Tenants:
 
     async def open(self) -> None:
         """Open every workspace there is. Raises InvalidSettings when a token can't be read, and names the key."""
-        listed = await self._installations.list_all()
-        if lines := [f"{one.title}: {one.problem}" for one in listed if one.access_token is None]:
+        unreadable = [one for one in await self._installations.list_all() if one.access_token is None]
+        lines = [f"{one.title}: {one.problem}" for one in unreadable if not await self._departures.is_gone(one.team_id)]
+        if lines:
             lines.append("If that key is lost for good: bot tokens discard")
             raise InvalidSettings("tokens that can't be opened", user_message="\n".join(lines))
         if not self._settings.embedding_is_openai:
@@ -134,6 +146,16 @@ class Tenants:
             raise ServiceUnavailable(f"{team_id} isn't open")
         return None if tenant is None else tenant.line
 
+    async def sharing(self, team_id: str, place: Place) -> list[Line]:
+        """Return the ways into the other open workspaces that know a channel or a file. Raises DatabaseUnavailable."""
+        others = [tenant for other, tenant in self._open.items() if other != team_id]
+        known = await asyncio.gather(*(self._knows(tenant.installation.team_id, place) for tenant in others))
+        return [tenant.line for tenant, knows in zip(others, known, strict=True) if knows and tenant.line is not None]
+
+    async def depart(self, team_id: str, *, told_at: datetime | None) -> None:
+        """Store that the bot was uninstalled from a workspace that isn't open here. Raises DatabaseUnavailable."""
+        await self._inbox.depart(team_id, told_at=told_at)
+
     def desk(self, team_id: str) -> Desk:
         """Return what answers the API for a workspace. Raises NotFound."""
         tenant = self._open.get(team_id)
@@ -150,7 +172,8 @@ class Tenants:
         for team_id in list(self._open):
             self._shut(team_id, grace_s=0)
         if self._closing:
-            await asyncio.wait(self._closing)
+            await asyncio.wait(self._closing, timeout=_CLOSE_S)
+        await end_tasks(set(self._closing), within_s=_CLOSE_S)
         await self._local.close()
 
     async def stop(self, grace_s: float) -> None:
@@ -163,24 +186,26 @@ class Tenants:
         """Return which workspaces can't be served or reached, by their titles, each with a reason in words."""
         found = {self._listed[team_id].title: reason for team_id, reason in self._failing.items()}
         for tenant in list(self._open.values()):
-            if (problem := await tenant.reach.problem()) is not None:
+            problem = await tenant.reach.problem() or queue_problem(_beat_age_s([tenant]))
+            if problem is not None:
                 found[tenant.installation.title] = problem
         return found
 
     async def slack_problem(self) -> str | None:
-        """Return why none of the workspaces can be reached; None while one can, or there are none.
+        """Return why Slack can't be reached: it answers for none of the open workspaces; None where there are none.
 
-        One workspace that took the app out, or a key that one of them lacks, must not take all others off the air.
+        That it refuses a token is an answer. A workspace that took the app out, or all of them, or a key that is lost,
+        must not close the way to `/slack/install`, which is how such things are mended.
         """
-        problems = await self.problems()
-        if problems and len(problems) >= len(self._listed):
-            return "; ".join(f"{title}: {reason}" for title, reason in problems.items())
-        return None
+        silences = [await tenant.reach.silence() for tenant in list(self._open.values())]
+        return silences[0] if silences and all(silences) else None
 
     async def queue_problem(self) -> str | None:
-        """Return what is wrong with the queue of any workspace."""
-        workers = [tenant.worker for tenant in self._open.values() if tenant.worker is not None]
-        return queue_problem(max((worker.beat_age_s() for worker in workers), default=0.0))
+        """Return what is wrong with the queue: none of the workspaces' workers proves that it works.
+
+        A process that is ended for it ends for all. One worker alone begins anew by itself, and `problems` names it.
+        """
+        return queue_problem(_beat_age_s(self._open.values()))
 
     async def model_problem(self) -> str | None:
         """Return what is wrong with the models: they are the same for all."""
@@ -241,8 +266,20 @@ class Tenants:
             self._failing[team_id] = RecollectError.user_message
 
     async def _opened(self, installation: Installation) -> Tenant:
+        team_id = installation.team_id
+        if installation.problem is not None and await self._departures.is_gone(team_id):
+            raise WorkspaceGone(f"{team_id} was uninstalled, and its token can't be opened")
         doing = {"works": self._works, "hears": self._hears}
         return await open_tenant(self._settings, self._storage, installation, local=self._local, **doing)
+
+    async def _knows(self, team_id: str, place: Place) -> bool:
+        try:
+            async with self._storage.sessions.tenant(team_id) as session:
+                if place.channel_id is not None:
+                    return await ChannelRepository(session).is_known(team_id, place.channel_id)
+                return await DocumentRepository(session).is_file_known(team_id, place.file_id or "")
+        except WorkspaceGone:
+            return False
 
     def _shut(self, team_id: str, *, grace_s: float) -> None:
         """Let nothing more into a workspace, and close it in the background."""
@@ -263,6 +300,11 @@ class Tenants:
         self._closing.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("workspace.unclosed", task=task.get_name(), exc_info=error)
+
+
+def _beat_age_s(tenants: Iterable[Tenant]) -> float:
+    """Return since when none of these workspaces' workers has proved that it works; 0 where there are none."""
+    return min((tenant.worker.beat_age_s() for tenant in tenants if tenant.worker is not None), default=0.0)
 
 
 class AllEars:

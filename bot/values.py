@@ -150,11 +150,8 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
-    """A workspace that let us in. Its tokens are None where `problem` says why they can't be read.
-
-    `version` is another one as soon as anything of it is.
-    """
+class Installed:
+    """A workspace that let us in, without its tokens. `version` is another one as soon as anything of it is."""
 
     team_id: str
     app_id: str
@@ -167,9 +164,6 @@ class Installation:
     installed_at: datetime
     expires_at: datetime | None
     changes: int
-    access_token: str | None = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    problem: str | None = None
 
     @property
     def version(self) -> tuple[datetime, int]:
@@ -180,6 +174,15 @@ class Installation:
     def title(self) -> str:
         """What people call the workspace, and its id."""
         return f"{self.name} ({self.team_id})" if self.name else self.team_id
+
+
+@dataclass(frozen=True, slots=True)
+class Installation(Installed):
+    """A workspace with its tokens, which are None where `problem` says why they can't be read."""
+
+    access_token: str | None = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
+from aiohttp import web
 
 from bot.db.engine import Sessions, build_engine
 from bot.db.guard import close_engine
@@ -15,8 +16,9 @@ from bot.ending import end_tasks
 from bot.jobs.worker import Worker
 from bot.slack.client import Clients, RateLimited, ask
 from bot.slack.connection import SlackConnection
-from bot.values import LOCAL_TEAM_ID
-from bot.web.health import Check, Pulse
+from bot.values import INSTALLATIONS
+from bot.web.health import Check, Pulse, mount_health
+from bot.web.server import WebServer
 from bot.wiring import Services
 
 log = structlog.get_logger()
@@ -35,7 +37,7 @@ def database_check(stack: AsyncExitStack, bot_url: str) -> Check:
     sessions = Sessions(engine)
 
     async def ping() -> None:
-        async with sessions.tenant(LOCAL_TEAM_ID):
+        async with sessions.tenant(INSTALLATIONS):
             pass
 
     pulse = Pulse(ping, **_DATABASE_PULSE)
@@ -45,16 +47,34 @@ def database_check(stack: AsyncExitStack, bot_url: str) -> Check:
 
 def slack_check(stack: AsyncExitStack, clients: Clients) -> Check:
     """Ask Slack's Web API: nothing else of Slack is heard unasked in this process."""
-
-    async def ping() -> None:
-        try:
-            await ask(clients.posting.auth_test())
-        except RateLimited:
-            log.debug("slack.busy")  # an answer all the same
-
-    pulse = Pulse(ping, **_SLACK_PULSE)
+    pulse = Pulse(lambda: ping_slack(clients), **_SLACK_PULSE)
     in_background(stack, pulse.run(), name="health.slack")
     return pulse.problem
+
+
+async def ping_slack(clients: Clients) -> None:
+    """Return when Slack has answered. Raises InvalidSettings when it refuses the token, ServiceUnavailable."""
+    try:
+        await ask(clients.posting.auth_test())
+    except RateLimited:
+        log.debug("slack.busy")  # an answer all the same
+
+
+def mount_checks(
+    stack: AsyncExitStack,
+    web_app: web.Application,
+    server: WebServer,
+    bot_url: str,
+    *,
+    queue: Check | None,
+    slack: Check,
+    model: Check,
+) -> None:
+    """Say how database, queue, Slack and models are, as far as this process depends on them."""
+    alive: dict[str, Check] = {"database": database_check(stack, bot_url)}
+    if queue is not None:
+        alive["queue"] = queue
+    mount_health(web_app, alive=alive, ready={"slack": slack, "model": model, "process": server.problem})
 
 
 def queue_problem(age_s: float) -> str | None:

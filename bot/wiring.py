@@ -10,13 +10,14 @@ from bot.config import Settings
 from bot.db.engine import Sessions
 from bot.db.storage import Storage
 from bot.errors import InvalidSettings
-from bot.jobs.queue import Queue
+from bot.jobs.queue import Queue, drop_jobs
 from bot.llm import ChatModel, Embedder
 from bot.llm.local import LocalEmbedder
 from bot.model_choice import choose_embedder, make_chat
 from bot.services.answers import AnswerService
 from bot.services.audience import AudienceService
 from bot.services.audit import AuditService
+from bot.services.departures import DepartureService
 from bot.services.documents import DocumentService
 from bot.services.indexes import IndexService
 from bot.services.ingest import IngestService
@@ -138,7 +139,13 @@ def make_installations(settings: Settings, sessions: Sessions) -> InstallationSe
     if settings.token_keys is None:
         message = "TOKEN_KEYS is not set: without it no workspace's token can be read."
         raise InvalidSettings("no keys", user_message=message)
-    return InstallationService(sessions, Vault(keys_from(settings.token_keys.get_secret_value())))
+    vault = Vault(keys_from(settings.token_keys.get_secret_value()))
+    return InstallationService(sessions, vault, make_departures(sessions), limit=settings.max_workspaces)
+
+
+def make_departures(sessions: Sessions) -> DepartureService:
+    """Return what purges workspaces, the queue's jobs of theirs among all else."""
+    return DepartureService(sessions, drop_jobs)
 
 
 def limits_from(settings: Settings) -> Limits:

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.config import Settings
 from bot.db.storage import Storage, open_storage
 from bot.errors import InvalidSettings
-from bot.jobs.queue import drop_jobs, list_purges
+from bot.jobs.queue import list_purges
 from bot.jobs.tasks import Tasks
 from bot.jobs.worker import Worker
 from bot.llm.local import LocalEmbedder
@@ -42,7 +42,7 @@ from bot.slack.receipts import SlackReceipts
 from bot.slack.retractions import SlackPostings
 from bot.slack.uninstalling import UninstallListeners
 from bot.values import LOCAL_TEAM_ID
-from bot.wiring import Outside, Services, open_services
+from bot.wiring import Outside, Services, make_departures, open_services
 
 _CONNECT_TIMEOUT_S = 10
 
@@ -120,7 +120,7 @@ async def open_workspace(settings: Settings) -> AsyncIterator[Workspace]:
         storage = await stack.enter_async_context(open_storage(settings))
         clients = Clients(secret(settings.slack_bot_token), base_url=settings.slack_api_url)
         stack.push_async_callback(clients.close)
-        identity = await admit(clients, storage, DepartureService(storage.sessions, drop_jobs))
+        identity = await admit(clients, storage, make_departures(storage.sessions))
         workspace = await stack.enter_async_context(open_place(settings, storage, clients, identity))
         if isinstance(workspace.services.embedder, LocalEmbedder):
             await workspace.services.embedder.warm_up()
@@ -151,7 +151,7 @@ async def open_place(
         async with storage.sessions.tenant(identity.team_id) as session:
             await ChannelRepository(session).record_workspace(identity.team_id, name=identity.name)
         inbox = Inbox(services.sessions, services.queue)
-        departures = DepartureService(storage.sessions, drop_jobs)
+        departures = make_departures(storage.sessions)
         yield Workspace(identity, storage, clients, directory, files, services, inbox, Capabilities(), departures)
 
 
@@ -223,7 +223,9 @@ def make_bolt(settings: Settings, workspace: Workspace) -> AsyncApp:
         bolt,
         events=EventListeners(inbox, workspace.clients.reading, workspace.capabilities),
         membership=MembershipListeners(inbox),
-        uninstalling=UninstallListeners(inbox, bot_user_id=identity.bot_user_id),
+        uninstalling=UninstallListeners(
+            inbox, workspace.clients.posting, team_id=identity.team_id, bot_user_id=identity.bot_user_id
+        ),
         commands=CommandListeners(
             inbox,
             services.search,
@@ -259,6 +261,12 @@ def make_connection(settings: Settings, bolt: Listeners, hearing: Ears) -> Slack
     token = secret(settings.slack_app_token)
     client = AsyncWebClient(token, base_url=settings.slack_api_url, timeout=_CONNECT_TIMEOUT_S)
     return SlackConnection(bolt, client, token, hearing=hearing)
+
+
+def signing_secrets(settings: Settings) -> list[str]:
+    """Return what Slack signs with: the secret that is set there, then the former one while it is changed."""
+    both = (settings.slack_signing_secret, settings.slack_former_signing_secret)
+    return [secret(one) for one in both if one is not None]
 
 
 def secret(value: object) -> str:

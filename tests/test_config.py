@@ -173,11 +173,19 @@ def test_what_may_stand_in_no_log_is_known() -> None:
     settings = Settings(
         _env_file=None,
         slack_signing_secret=SecretStr("0123456789abcdef"),
+        slack_former_signing_secret=SecretStr("fedcba9876543210"),
         database_url="postgresql://bot:hunter2@db/x",
         database_owner_url="postgresql://recollect:recollect@db/x",
     )
 
-    assert settings.secrets == ["0123456789abcdef", "hunter2"]
+    assert settings.secrets == ["0123456789abcdef", "fedcba9876543210", "hunter2"]
+
+
+def test_a_former_signing_secret_is_one_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems = problems_of(monkeypatch, SLACK_FORMER_SIGNING_SECRET="fedcba9876543210")
+
+    assert "SLACK_FORMER_SIGNING_SECRET is the one before SLACK_SIGNING_SECRET, which is not set" in problems
+    assert "fedcba" not in str(problems)
 
 
 def test_every_setting_says_what_it_is_for() -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
+from bot import tenant, tenants
 from bot.app import running, working
 from bot.config import Settings
 from bot.db.engine import Sessions
@@ -27,6 +29,7 @@ from bot.playground.demo import furnish
 from bot.playground.local import LocalSlack
 from bot.playground.several import LocalSlacks
 from bot.repositories.workspaces import DepartureRepository
+from bot.services.departures import DepartureService
 from bot.services.users import UserService, scopes_for
 from bot.smoke import playground_settings, quoted_words
 from bot.web.server import WebServer
@@ -112,7 +115,10 @@ async def purged(database: Database, team_id: str) -> None:
     """Wait until a workspace has neither an installation nor anything else."""
 
     async def is_empty() -> bool:
-        return not await rows(database.owner_url, f"SELECT 1 FROM workspaces WHERE team_id = '{team_id}'")
+        left = " UNION ".join(
+            f"SELECT 1 FROM {table} WHERE team_id = '{team_id}'" for table in ("workspaces", "installations")
+        )
+        return not await rows(database.owner_url, left)
 
     await until(is_empty)
 
@@ -244,6 +250,118 @@ async def test_a_purge_that_was_cut_off_is_done_by_who_starts_next(
     assert await rows(database.owner_url, "SELECT team_id FROM installations") == []
 
 
+async def test_of_an_uninstalled_workspace_whose_key_is_lost_the_start_is_kept_waiting_by_nobody(
+    settings: Settings, house: House, sessions: Sessions, database: Database
+) -> None:
+    async with over_http(settings, house):
+        await house.install(ACME)
+    async with sessions.purging(ACME) as session:
+        assert await DepartureRepository(session).record(ACME, told_at=None)
+    other = SecretStr(f"new:{base64.b64encode(b'x' * 32).decode()}")
+
+    async with over_http(settings.model_copy(update={"token_keys": other}), house):
+        await purged(database, ACME)
+
+    assert await rows(database.owner_url, "SELECT team_id FROM installations") == []
+
+
+async def test_a_purge_that_takes_long_keeps_no_process_from_ending(
+    settings: Settings, house: House, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with over_http(settings, house):
+        await house.install(ACME)
+    async with sessions.purging(ACME) as session:
+        assert await DepartureRepository(session).record(ACME, told_at=None)
+    begun = asyncio.Event()
+
+    async def endless(*_: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(DepartureService, "purge", endless)
+    monkeypatch.setattr(tenants, "_CLOSE_S", 0.2)
+    async with asyncio.timeout(30):
+        async with over_http(settings, house, worker=False):
+            await begun.wait()
+
+    assert begun.is_set()
+
+
+@pytest.mark.parametrize("names_its_workspace", [False, True])
+async def test_an_organisations_farewell_is_heard_and_one_of_its_workspaces_isnt_it(
+    bot: WebServer, house: House, database: Database, *, names_its_workspace: bool
+) -> None:
+    await house.install("T0SALES")
+    deliveries = house["T0SALES"].workspace.deliveries
+    async with deliveries.holding() as held:
+        deliveries.send({"type": "app_uninstalled"})
+    del held[0].envelope["authorizations"]
+    if not names_its_workspace:
+        del held[0].envelope["team_id"], held[0].envelope["context_team_id"]
+
+    deliveries.resend(held[0])
+    await deliveries.settle()
+
+    gone = await rows(database.owner_url, "SELECT team_id FROM tombstones WHERE kind = 'workspace' ORDER BY 1")
+    assert gone == [("T0SALES",) if names_its_workspace else (ORG,)]
+    if not names_its_workspace:
+        await purged(database, ORG)
+
+
+@pytest.mark.usefixtures("bot")
+async def test_the_farewell_of_a_workspace_that_cant_be_opened_purges_it(house: House, database: Database) -> None:
+    await _wants_another_model(database, ACME)
+    with capture_logs() as logs:
+        for team_id in (ACME, BOLT):
+            await house.install(team_id)
+        await until(lambda: failing(logs))
+
+    house.slacks.uninstall(house[ACME])
+
+    await purged(database, ACME)
+    assert await rows(database.owner_url, "SELECT team_id FROM installations") == [(BOLT,)]
+
+
+@pytest.mark.usefixtures("bot")
+async def test_what_happens_in_a_channel_of_two_workspaces_is_known_in_both_and_answered_in_one(
+    house: House, database: Database
+) -> None:
+    for team_id in (ACME, BOLT):
+        await house.install(team_id)
+        await shared(house[team_id], HANDBOOK)
+    ours = house[ACME]
+    channel, theirs = ours.store.channel("general"), house[BOLT].store.channel("general")
+    assert channel.id == theirs.id, "here as there: so it is one channel"
+    ours.workspace.connect(channel, BOLT)
+    await ours.settle()
+
+    question = await ours.mention("Ada", "general", "When does the office open?")
+    await ours.wait_for_reply("general", question.ts, after=question.ts, timeout=30)
+    root = await shared(ours, note("tides.txt", "High tide reaches the lower quay at noon."))
+    await until(lambda: _is_idle(database, BOLT))
+    gone = await ours.say("Ben", "general", "Nobody may know.")
+    ours.workspace.delete(gone)
+    ours.workspace.leave(ours.store.user("Ben"), channel)
+    await ours.settle()
+
+    tasks = f"SELECT task FROM work WHERE team_id = '{BOLT}' AND ids ->> 'message_ts' = '{{}}' ORDER BY task"
+    kept = f"SELECT 1 FROM channel_members WHERE team_id = '{BOLT}' AND channel_id = '{channel.id}' AND slack_user_id = '{{}}'"
+    tombstone = f"SELECT 1 FROM tombstones WHERE team_id = '{BOLT}' AND key LIKE '%{gone.ts}'"
+    assert await rows(database.owner_url, tasks.format(question.ts)) == []
+    assert await rows(database.owner_url, tasks.format(root.ts)) == [("ingest",)]
+    assert await rows(database.owner_url, tombstone) != []
+    assert await rows(database.owner_url, kept.format(ours.store.user("Ada").id)) != []
+    assert await rows(database.owner_url, kept.format(ours.store.user("Ben").id)) == []
+
+    ours.workspace.remove_channel(channel, ours.store.user("Ada"))
+    await ours.settle()
+
+    read = "SELECT synced_at IS NULL FROM channels WHERE team_id = '{}' AND channel_id = '{}'"
+    closed = f"SELECT team_id FROM tombstones WHERE kind = 'channel' AND key = '{channel.id}'"
+    assert await rows(database.owner_url, read.format(BOLT, channel.id)) == [(True,)], "it is looked at again"
+    assert await rows(database.owner_url, closed) == [(ACME,)], "what it held there goes, not here"
+
+
 @pytest.mark.usefixtures("bot")
 async def test_a_foreign_workspace_in_a_shared_channel_is_stored_for_us_alone(house: House, database: Database) -> None:
     for team_id in (ACME, BOLT):
@@ -299,7 +417,7 @@ async def test_a_key_that_doesnt_open_the_tokens_is_said_before_anything_starts(
     assert missing.value.user_message.startswith(f"Acme ({ACME}): TOKEN_KEYS lacks the key k")
 
 
-async def test_a_workspace_whose_token_is_refused_is_named_and_takes_nobody_else_off_the_air(
+async def test_a_token_that_is_refused_is_named_and_takes_nobody_off_the_air_nor_the_way_in(
     settings: Settings, house: House
 ) -> None:
     async with over_http(settings, house):
@@ -313,12 +431,41 @@ async def test_a_workspace_whose_token_is_refused_is_named_and_takes_nobody_else
             ready = (await http.get(f"{server.url}/readyz")).status
             quoted = await answered(house[ACME])
     house[ACME].tokens.grants.clear()
-    async with over_http(settings, house) as server, aiohttp.ClientSession() as http:
-        red = await until(lambda: _status(http, f"{server.url}/readyz", 503))
+    with capture_logs() as later:
+        async with over_http(settings, house) as server, aiohttp.ClientSession() as http:
+            await until(lambda: len(failing(later)) == len([ACME, BOLT]))
+            none_left = (await http.get(f"{server.url}/readyz")).status
 
     assert failing(logs) == [(f"Bolt ({BOLT})", "Slack refuses its token. Let Recollect in again at /slack/install.")]
-    assert (ready, red) == (200, True)
+    assert (ready, none_left) == (200, 200)
     assert "at eight" in quoted[0]
+
+
+async def test_a_slack_that_answers_for_nobody_is_red_and_one_that_does_for_somebody_isnt(
+    settings: Settings, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenant, "_PULSE", {"interval_s": 0.1, "patience_s": 1.0})
+    async with over_http(settings, house) as server, aiohttp.ClientSession() as http:
+        for team_id in (ACME, BOLT):
+            await house.install(team_id)
+        house[BOLT].faults.refuse("auth.test", "internal_error", status=500, times=1_000)
+        with capture_logs() as logs:
+            await until(lambda: failing(logs))
+        one_silent = (await http.get(f"{server.url}/readyz")).status
+        house[ACME].faults.refuse("auth.test", "internal_error", status=500, times=1_000)
+
+        red = await until(lambda: _status(http, f"{server.url}/readyz", 503))
+
+    assert (one_silent, red) == (200, True)
+
+
+def test_the_queue_is_well_while_one_worker_proves_it() -> None:
+    def works(age_s: float | None) -> Any:
+        return SimpleNamespace(worker=None if age_s is None else SimpleNamespace(beat_age_s=lambda: age_s))
+
+    assert tenants._beat_age_s([works(100.0), works(1.0), works(None)]) == 1.0
+    assert tenants._beat_age_s([works(100.0), works(9.0)]) == 9.0
+    assert tenants._beat_age_s([]) == 0.0
 
 
 def failing(logs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -329,11 +476,7 @@ def failing(logs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
 async def test_a_workspace_that_cant_be_opened_is_named_its_events_are_left_to_slack_and_the_others_go_on(
     house: House, database: Database
 ) -> None:
-    await execute(
-        database.owner_url,
-        "INSERT INTO embedding_models (name, dimensions) VALUES ('text-embedding-3-small', 1536)",
-        f"INSERT INTO workspaces (team_id, embedding_model_id) SELECT '{ACME}', id FROM embedding_models",
-    )
+    await _wants_another_model(database, ACME)
     with capture_logs() as logs:
         for team_id in (ACME, BOLT):
             await house.install(team_id)
@@ -347,6 +490,20 @@ async def test_a_workspace_that_cant_be_opened_is_named_its_events_are_left_to_s
     assert "set OPENAI_API_KEY" in failing(logs)[0][1]
     assert house[ACME].workspace.deliveries.lost_count > 0, "what isn't acknowledged, Slack sends again"
     assert "at eight" in (await answered(house[BOLT]))[0]
+
+
+async def _is_idle(database: Database, team_id: str) -> bool:
+    waiting = f"SELECT 1 FROM work WHERE team_id = '{team_id}' AND state IN ('queued', 'running')"
+    return not await rows(database.owner_url, waiting)
+
+
+async def _wants_another_model(database: Database, team_id: str) -> None:
+    """Let a workspace have been searched by a model for which there is no key here."""
+    await execute(
+        database.owner_url,
+        "INSERT INTO embedding_models (name, dimensions) VALUES ('text-embedding-3-small', 1536)",
+        f"INSERT INTO workspaces (team_id, embedding_model_id) SELECT '{team_id}', id FROM embedding_models",
+    )
 
 
 async def _status(http: aiohttp.ClientSession, url: str, wanted: int) -> bool:

@@ -106,7 +106,7 @@ class LocalSlacks:
     async def _serve_api(self, request: web.Request) -> web.StreamResponse:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         slack = self.grants.workspace_of(token)
-        if slack is not None:
+        if slack is not None and request.match_info["method"] != "apps.uninstall":
             return await slack.web_api.serve(request)
         try:
             body = self._of_the_app(request.match_info["method"], token, dict(await request.post()), request)
@@ -115,10 +115,12 @@ class LocalSlacks:
         return web.json_response({"ok": True, **body})
 
     def _of_the_app(self, method: str, token: str, args: Json, request: web.Request) -> Json:
-        """Answer what the app asks as itself, in no workspace."""
+        """Answer what the app asks as itself."""
         match method:
             case "oauth.v2.access":
                 return self._access(args, request)
+            case "apps.uninstall":
+                return self._let_go(token, args)
             case "apps.connections.open":
                 return {"url": self._link(token)}
         raise ApiRefusal("invalid_auth" if token else "not_authed")
@@ -134,6 +136,16 @@ class LocalSlacks:
         if args.get("grant_type") == "refresh_token":
             return self.grants.refresh(str(args.get("refresh_token")))
         return self.grants.exchange(str(args.get("code")), str(args.get("redirect_uri")))
+
+    def _let_go(self, token: str, args: Json) -> Json:
+        """apps.uninstall: the app leaves a workspace by itself."""
+        slack = self.grants.workspace_of(token)
+        if slack is None or token not in slack.tokens.grants:
+            raise ApiRefusal("invalid_auth")
+        if (args.get("client_id"), args.get("client_secret")) != (self.client_id, self.client_secret):
+            raise ApiRefusal("bad_client_secret")
+        self.uninstall(slack)
+        return {}
 
     def _link(self, token: str) -> str:
         if token != self.app_token:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, text
+from sqlalchemy import Select, exists, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.models import ChannelRow, Workspace
@@ -88,6 +88,11 @@ class ChannelRepository:
     async def get(self, team_id: str, channel_id: str) -> ChannelRow | None:
         """Return one channel."""
         return await self._session.scalar(_channels(team_id).where(ChannelRow.channel_id == channel_id))
+
+    async def is_known(self, team_id: str, channel_id: str) -> bool:
+        """Tell whether anything is known of a channel."""
+        statement = select(exists().where(ChannelRow.team_id == team_id, ChannelRow.channel_id == channel_id))
+        return bool(await self._session.scalar(statement))
 
     async def list_page(
         self, team_id: str, *, kind: ChannelKind | None = None, after: str | None = None, limit: int = 200

@@ -203,6 +203,10 @@ class DocumentRepository:
         await TombstoneRepository(self._session).record(team_id, FILE, file_id)
         return await shares.delete_shares_of_file(self._session, team_id, file_id)
 
+    async def is_file_known(self, team_id: str, file_id: str) -> bool:
+        """Tell whether a file is read here, or about to be."""
+        return bool(await self._session.scalar(_IS_FILE_KNOWN, {"team": team_id, "file": file_id}))
+
     async def delete_shares_of_message(self, team_id: str, channel_id: str, message_ts: str) -> list[UUID]:
         """Take back all that a deleted message shared; return the document of each share that went.
 
@@ -253,6 +257,11 @@ def _documents(team_id: str, audience: Audience | None) -> Select[Document]:
         documents = documents.where(Document.shares.any(readable))
     return documents.options(shown, selectinload(Document.uploader)).execution_options(populate_existing=True)
 
+
+_IS_FILE_KNOWN = text("""
+    SELECT EXISTS (SELECT FROM document_shares WHERE team_id = :team AND file_id = :file)
+        OR EXISTS (SELECT FROM work WHERE team_id = :team AND task = 'ingest' AND ids ->> 'file_id' = :file)
+""")
 
 _LINK = text("""
     INSERT INTO conversation_documents (team_id, conversation_id, document_id)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.text.clean import clean
-from bot.values import INSTALLATIONS, Grant
+from bot.values import INSTALLATIONS, Grant, Installed
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +25,18 @@ class SealedTokens:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredInstallation:
+class StoredInstallation(Installed):
     """A row. `is_due`: its token ends soon, by the database's clock, and nobody is getting another one."""
 
-    team_id: str
-    app_id: str
-    name: str
-    url: str
-    bot_user_id: str
-    bot_id: str
-    scopes: str
-    is_enterprise: bool
-    installed_at: datetime
-    token_expires_at: datetime | None
-    changes: int
     bot_token: bytes
     refresh_token: bytes | None
     is_due: bool
+
+
+Version = tuple[datetime, int]
+"""When a workspace was installed, and how many tokens it has had since: what is written is written over this one alone.
+
+A workspace that was purged and came back counts from 0 again."""
 
 
 class InstallationRepository:
@@ -75,25 +70,26 @@ class InstallationRepository:
         }
         await self._session.execute(_REPLACE, parameters)
 
-    async def claim_refresh(self, team_id: str, *, changes: int, lease_s: float) -> bool:
-        """Let nobody else get a new token for so long; False when somebody is at it, or has one since `changes`."""
-        parameters = {"team": team_id, "changes": changes, "lease_s": lease_s}
+    async def claim_refresh(self, team_id: str, *, version: Version, lease_s: float) -> bool:
+        """Let nobody else get a new token for so long; False when somebody is at it, or has one since `version`."""
+        parameters = {**_row(team_id, version), "lease_s": lease_s}
         return (await self._session.execute(_CLAIM, parameters)).scalar() is not None
 
-    async def record_tokens(self, team_id: str, tokens: SealedTokens, *, changes: int, lasts_s: float | None) -> bool:
-        """Store new tokens in the place of those that were the `changes`th, and let go of the claim; False: too late."""
-        parameters = {"team": team_id, "changes": changes, **_token_parameters(tokens, lasts_s)}
+    async def record_tokens(
+        self, team_id: str, tokens: SealedTokens, *, version: Version, lasts_s: float | None
+    ) -> bool:
+        """Store new tokens in the place of those of this version, and let go of the claim; False: too late."""
+        parameters = {**_row(team_id, version), **_token_parameters(tokens, lasts_s)}
         return (await self._session.execute(_RECORD, parameters)).scalar() is not None
 
-    async def delete(self, team_id: str, *, changes: int) -> bool:
+    async def delete(self, team_id: str, *, version: Version) -> bool:
         """Delete a workspace's, and nothing else of it; False when its tokens are others by now."""
-        return (await self._session.execute(_DELETE, {"team": team_id, "changes": changes})).scalar() is not None
+        return (await self._session.execute(_DELETE, _row(team_id, version))).scalar() is not None
 
-    async def replace_sealed(self, team_id: str, tokens: SealedTokens, *, changes: int) -> bool:
+    async def replace_sealed(self, team_id: str, tokens: SealedTokens, *, version: Version) -> bool:
         """Store the same tokens, sealed anew; False when they are others by now."""
         parameters = {
-            "team": team_id,
-            "changes": changes,
+            **_row(team_id, version),
             "token": tokens.access_token,
             "refresh": tokens.refresh_token,
         }
@@ -117,14 +113,18 @@ class SignInRepository:
         return (await self._session.execute(_REDEEM, {"team": INSTALLATIONS, "state": state})).scalar() is not None
 
 
+def _row(team_id: str, version: Version) -> dict[str, str | int | datetime]:
+    return {"team": team_id, "installed_at": version[0], "changes": version[1]}
+
+
 def _token_parameters(tokens: SealedTokens, lasts_s: float | None) -> dict[str, bytes | float | None]:
     return {"token": tokens.access_token, "refresh": tokens.refresh_token, "lasts_s": lasts_s}
 
 
 _COLUMNS = """
     team_id, app_id, coalesce(name, '') AS name, coalesce(url, '') AS url, coalesce(bot_user_id, '') AS bot_user_id,
-    coalesce(bot_id, '') AS bot_id, coalesce(scopes, '') AS scopes, is_enterprise, installed_at, token_expires_at,
-    changes, bot_token, refresh_token,
+    coalesce(bot_id, '') AS bot_id, coalesce(scopes, '') AS scopes, is_enterprise, installed_at,
+    token_expires_at AS expires_at, changes, bot_token, refresh_token,
     coalesce(token_expires_at < now() + make_interval(secs => :due_s)
              AND coalesce(refreshing_until < now(), true), false) AS is_due
 """
@@ -150,27 +150,29 @@ _REPLACE = text("""
            installed_at = excluded.installed_at, changes = kept.changes + 1, refreshing_until = NULL
 """)
 
-_CLAIM = text("""
+_THIS = "team_id = :team AND installed_at = :installed_at AND changes = :changes"
+
+_CLAIM = text(f"""
     UPDATE installations SET refreshing_until = now() + make_interval(secs => :lease_s)
-     WHERE team_id = :team AND changes = :changes AND coalesce(refreshing_until < now(), true)
+     WHERE {_THIS} AND coalesce(refreshing_until < now(), true)
     RETURNING 1
 """)
 
-_RECORD = text("""
+_RECORD = text(f"""
     UPDATE installations
        SET bot_token = :token, refresh_token = :refresh, changes = changes + 1, refreshing_until = NULL,
            token_expires_at = now() + make_interval(secs => CAST(:lasts_s AS double precision))
-     WHERE team_id = :team AND changes = :changes
+     WHERE {_THIS}
     RETURNING 1
 """)
 
-_RESEAL = text("""
+_RESEAL = text(f"""
     UPDATE installations SET bot_token = :token, refresh_token = :refresh
-     WHERE team_id = :team AND changes = :changes
+     WHERE {_THIS}
     RETURNING 1
 """)
 
-_DELETE = text("DELETE FROM installations WHERE team_id = :team AND changes = :changes RETURNING 1")
+_DELETE = text(f"DELETE FROM installations WHERE {_THIS} RETURNING 1")
 
 _DELETE_OLD = text("DELETE FROM oauth_states WHERE team_id = :team AND expires_at <= now()")
 

@@ -33,28 +33,26 @@ class Heard:
 
 
 class WorkspaceRepository:
-    """Keeps up to when a workspace was heard, and lets go of workspaces."""
+    """Keeps up to when a workspace was heard."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def get_heard(self, team_id: str) -> Heard:
-        """Return up to when the workspace was heard; nobody else gets to know before this transaction ends."""
+    async def get_heard(self, team_id: str) -> Heard | None:
+        """Return up to when the workspace was heard; nobody else gets to know before this transaction ends.
+
+        None for one that is purged, and let in again, and that nobody has opened since.
+        """
         statement = text("""
             SELECT clock_timestamp() AS now, heard_at FROM workspaces WHERE team_id = :team FOR NO KEY UPDATE
         """)
-        row = (await self._session.execute(statement, {"team": team_id})).one()
-        return Heard(row.now, row.heard_at)
+        row = (await self._session.execute(statement, {"team": team_id})).one_or_none()
+        return None if row is None else Heard(row.now, row.heard_at)
 
     async def record_heard(self, team_id: str, until: datetime) -> None:
         """Note that nothing was missed until then; it never moves back."""
         statement = text("UPDATE workspaces SET heard_at = greatest(heard_at, :until) WHERE team_id = :team")
         await self._session.execute(statement, {"team": team_id, "until": until})
-
-    async def delete(self, team_id: str) -> None:
-        """Delete everything a workspace holds, its audit log apart."""
-        for table in _tables():
-            await self._session.execute(delete(table).where(table.columns["team_id"] == team_id))
 
 
 class DepartureRepository:

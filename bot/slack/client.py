@@ -55,6 +55,9 @@ _GONE = frozenset(
 )
 """There is no such place, or it takes nothing from us: asking again changes nothing."""
 _TOKEN = frozenset(["invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired"])
+_REVOKED = frozenset(["invalid_auth", "account_inactive", "token_revoked"])
+"""Of these, what is said of a token that was good and isn't any more; one that ended by its time is exchanged."""
+
 UNSUPPORTED = frozenset(
     [
         "unknown_method",
@@ -137,6 +140,15 @@ async def ask(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:
         return await _answered(call)
     except SlackRefusal as error:
         raise ServiceUnavailable(f"Slack: {error.code}") from error
+
+
+async def is_refused(client: AsyncWebClient) -> bool:
+    """Tell whether Slack has taken back the token, by its own word now. Raises ServiceUnavailable when it says nothing."""
+    try:
+        await ask(client.auth_test())
+    except InvalidSettings as error:
+        return str(error) in _REVOKED
+    return False
 
 
 async def tell(call: Awaitable[AsyncSlackResponse]) -> AsyncSlackResponse:

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.services.errands import forget_errand
 from bot.slack.delivery import Capabilities
-from bot.slack.inbox import Inbox, errands_of, question_errand
+from bot.slack.inbox import Inbox, errands_of, question_errand, reading_errands
 from bot.slack.payloads import (
     Body,
     SlackMessage,
@@ -35,7 +35,11 @@ PROMPTS = (
 
 
 class EventListeners:
-    """What the bot hears: mentions, direct messages, messages with files, edits, deletions, and files deleted."""
+    """What the bot hears: mentions, direct messages, messages with files, edits, deletions, and files deleted.
+
+    A request whose context says `is_copy` was for another of our workspaces, in a channel they share: what is said in it
+    is answered there, and only read here.
+    """
 
     def __init__(self, inbox: Inbox, client: AsyncWebClient, capabilities: Capabilities) -> None:
         self._inbox = inbox
@@ -62,7 +66,8 @@ class EventListeners:
                 team_id = place[1]
                 await self._inbox.note(team_id, lambda known: known.record_channel_change(team_id, channel_id))
         elif edit := edit_from(event):
-            if edit.asks(context.bot_user_id or "") and edit.message.user_id != context.bot_user_id:
+            is_ours = edit.message.user_id == context.bot_user_id
+            if edit.asks(context.bot_user_id or "") and not is_ours and not context.get("is_copy"):
                 await self._accept(body, context, lambda team_id: [question_errand(edit.message, team_id)])
         elif message := message_from(event):
             await self._accept_message(message, body, context)
@@ -98,6 +103,9 @@ class EventListeners:
         log.debug("event.ignored", type=event.get("type"))
 
     async def _accept_message(self, message: SlackMessage, body: Body, context: AsyncBoltContext) -> None:
+        if context.get("is_copy"):
+            await self._accept(body, context, lambda team_id: reading_errands(message, team_id))
+            return
         bot_user_id = context.bot_user_id or ""
         if message.user_id == bot_user_id:
             return

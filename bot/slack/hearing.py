@@ -91,6 +91,8 @@ class Hearing:
         async with self._sessions.tenant(self._team_id) as session:
             workspaces = WorkspaceRepository(session)
             heard = await workspaces.get_heard(self._team_id)
+            if heard is None:
+                return
             since = min(moment for moment in (heard.until, self._inbox.unstored_since, heard.now) if moment)
             missed = heard.now - since > self._gap or self._inbox.unstored_since is not None
             if missed and self._horizon:

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -33,7 +33,7 @@ def mount_slack(
     app: web.Application,
     bolt: Listeners,
     *,
-    signing_secret: str,
+    signing_secrets: Sequence[str],
     on_heard: Callable[[], None],
     requests_limit: int = REQUESTS_LIMIT,
 ) -> None:
@@ -41,11 +41,13 @@ def mount_slack(
 
     Answers 401 to what Slack didn't sign just now, 413 to what is too large, 408 to what is too slow, 400 to what can't
     be read, and 503 to what can't be stored now, or comes while `requests_limit` others are worked on: Slack sends that
-    again. Raises ValueError for an empty secret, with which anybody could sign.
+    again. `signing_secrets` are the one that is set in Slack and, while it is changed, the former one. Raises ValueError for
+    an empty one, with which anybody could sign.
     """
-    if not signing_secret:
+    if not signing_secrets or not all(signing_secrets):
         raise ValueError("an empty signing secret")
     under_way = 0
+    signatures = Signatures(signing_secrets)
 
     async def on_request(request: web.Request) -> web.Response:
         nonlocal under_way
@@ -62,7 +64,7 @@ def mount_slack(
         body = await _body(request)
         headers = request.headers
         timestamp, signature = headers.get("X-Slack-Request-Timestamp", ""), headers.get("X-Slack-Signature", "")
-        if not is_signed(body, timestamp, signature, secret=signing_secret, now=time.time()):
+        if not signatures.are_ours(body, timestamp, signature, now=time.time()):
             log.warning("request.unsigned", path=request.path)
             raise web.HTTPUnauthorized
         text = readable(body, request.content_type)
@@ -75,6 +77,22 @@ def mount_slack(
         return await to_aiohttp_response(response)
 
     app.router.add_post(EVENTS_PATH, on_request)
+
+
+class Signatures:
+    """Looks at signatures by the secret that is set in Slack, and by the former one while that is changed."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._secrets = secrets
+        self._has_told = False
+
+    def are_ours(self, body: bytes, timestamp: str, signature: str, *, now: float) -> bool:
+        """Tell as `is_signed` whether any of the secrets signed this; that a former one did is said once in the log."""
+        fits = [is_signed(body, timestamp, signature, secret=secret, now=now) for secret in self._secrets]
+        if any(fits[1:]) and not self._has_told:
+            self._has_told = True
+            log.warning("request.signed_by_former_secret", setting="SLACK_FORMER_SIGNING_SECRET")
+        return any(fits)
 
 
 def is_signed(body: bytes, timestamp: str, signature: str, *, secret: str, now: float) -> bool:

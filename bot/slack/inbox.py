@@ -132,7 +132,9 @@ class Inbox:
 
     async def _depart(self, team_id: str, told_at: datetime | None) -> None:
         async with self._sessions.purging(team_id) as session:
-            if not await DepartureRepository(session).record(team_id, told_at=told_at):
+            departures = DepartureRepository(session)
+            await departures.take_turn(team_id)  # who is being installed just now has come back after this
+            if not await departures.record(team_id, told_at=told_at):
                 return
             await defer_purge(session, team_id)
         log.warning("workspace.uninstalled", team_id=team_id)
@@ -191,15 +193,19 @@ def question_errand(message: SlackMessage, team_id: str) -> Errand:
     return answer_errand(question, gesture=message.gesture)
 
 
+def reading_errands(message: SlackMessage, team_id: str) -> list[Errand]:
+    """Return the work of reading a message's files, each of them."""
+    return [ingest_errand(team_id, file_id, **_place(message)) for file_id in message.file_ids]
+
+
 def _file_errands(message: SlackMessage, team_id: str) -> list[Errand]:
     """Return the work that a message's files mean: read each one, then give a receipt for them all."""
-    if not message.file_ids:
-        return []
-    place = {"channel_id": message.channel_id, "message_ts": message.ts, "thread_ts": message.thread_ts}
-    return [
-        *(ingest_errand(team_id, file_id, **place) for file_id in message.file_ids),
-        receipt_errand(team_id, **place),
-    ]
+    reading = reading_errands(message, team_id)
+    return [*reading, receipt_errand(team_id, **_place(message))] if reading else []
+
+
+def _place(message: SlackMessage) -> dict[str, str]:
+    return {"channel_id": message.channel_id, "message_ts": message.ts, "thread_ts": message.thread_ts}
 
 
 async def _is_gone(session: Session, team_id: str, errands: Sequence[Errand]) -> bool:

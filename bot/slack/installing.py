@@ -9,15 +9,14 @@ from __future__ import annotations
 import html
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 
 import structlog
 from aiohttp import web
 
-from bot.errors import ServiceUnavailable, TooManyRequests
+from bot.errors import Forbidden, InvalidRequest, Refused, ServiceUnavailable, TooManyRequests, WorkspaceGone
 from bot.services.installations import SIGN_IN_S, InstallationService
-from bot.slack.client import SlackRefusal
 from bot.slack.oauth import SlackOAuth
 from bot.values import Grant
 
@@ -45,14 +44,10 @@ def mount_installing(
     installations: InstallationService,
     *,
     is_secure: bool,
-    welcome: Callable[[str], Awaitable[None]],
     on_installed: Callable[[], None],
 ) -> None:
-    """Serve both addresses. Not `is_secure`: over plain HTTP.
-
-    `welcome` is awaited before anything is stored for a workspace, `on_installed` called when all is.
-    """
-    door = FrontDoor(oauth, installations, is_secure=is_secure, welcome=welcome, on_installed=on_installed)
+    """Serve both addresses. Not `is_secure`: over plain HTTP. `on_installed` is called when all is stored."""
+    door = FrontDoor(oauth, installations, is_secure=is_secure, on_installed=on_installed)
     app.router.add_get(INSTALL_PATH, door.leave, allow_head=False)
     app.router.add_get(REDIRECT_PATH, door.come_back, allow_head=False)
 
@@ -66,13 +61,11 @@ class FrontDoor:
         installations: InstallationService,
         *,
         is_secure: bool,
-        welcome: Callable[[str], Awaitable[None]],
         on_installed: Callable[[], None],
     ) -> None:
         self._oauth = oauth
         self._installations = installations
         self._is_secure = is_secure
-        self._welcome = welcome
         self._on_installed = on_installed
 
     async def leave(self, request: web.Request) -> web.Response:
@@ -98,7 +91,10 @@ class FrontDoor:
         return response
 
     async def come_back(self, request: web.Request) -> web.Response:
-        """200 when we are in, or somebody said no; 400 for who didn't leave from here; 503 to try again later."""
+        """200 when we are in, or somebody said no; 400 for who didn't leave from here; 503 to try again later.
+
+        403 when there is no room for another workspace: then Slack is told that we don't come in.
+        """
         try:
             return await self._come_back(request)
         except ServiceUnavailable as error:
@@ -122,11 +118,19 @@ class FrontDoor:
             return _refused()
         try:
             grant = await self._oauth.grant(code)
-        except SlackRefusal as error:
-            log.warning("sign_in.refused", reason=error.code[:40])
+        except (InvalidRequest, Refused) as error:
+            log.warning("sign_in.refused", reason=str(error)[:40])
             return _refused()
-        await self._welcome(grant.team_id)
-        await self._installations.install(grant)
+        return await self._install(grant)
+
+    async def _install(self, grant: Grant) -> web.Response:
+        try:
+            await self._installations.install(grant)
+        except WorkspaceGone as error:
+            raise ServiceUnavailable(str(error)) from error
+        except Forbidden:
+            await self._oauth.uninstall(grant.token)
+            return _full()
         self._on_installed()
         return _installed(grant)
 
@@ -152,6 +156,11 @@ def _cancelled() -> web.Response:
 
 def _refused() -> web.Response:
     return _page("Slack didn't let me in", "It refused what it had just handed out. Nothing was installed.", status=400)
+
+
+def _full() -> web.Response:
+    text = "It is in as many workspaces as it may be. Nothing was installed. Whoever runs it can make room."
+    return _page("Recollect has no room for another workspace", text, status=403)
 
 
 def _unavailable(error: ServiceUnavailable) -> web.Response:

@@ -36,7 +36,13 @@ class MembershipListeners:
             await self._inbox.note(team_id, lambda known: known.record_channel_change(team_id, channel_id))
 
     async def on_channel_deleted(self, body: Body, event: Body, context: AsyncBoltContext) -> None:
-        """A channel is gone from Slack, and so is all that it held from here."""
+        """A channel is gone from Slack, and so is all that it held from here.
+
+        Of one that another of our workspaces deleted, Slack is asked what it is in this one.
+        """
+        if context.get("is_copy"):
+            await self.on_channel_changed(body, event)
+            return
         channel_id = change_place(event)
         if (place := place_of(body)) and channel_id:
             event_id, team_id = place

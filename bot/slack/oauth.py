@@ -7,14 +7,18 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import structlog
 from slack_sdk.http_retry.builtin_async_handlers import AsyncConnectionErrorRetryHandler
 from slack_sdk.oauth import AuthorizeUrlGenerator
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.errors import RecollectError
 from bot.slack.client import SlackRefusal, ask, tell
 from bot.slack.payloads import is_id
 from bot.slack.scopes import BOT_SCOPES, OPTIONAL_SCOPES
 from bot.values import Grant, Token
+
+log = structlog.get_logger()
 
 _ACCESS = "oauth.v2.access"
 _TIMEOUT_S = 10
@@ -31,6 +35,7 @@ class SlackOAuth:
             base_url=api_url, session=self._session, retry_handlers=[AsyncConnectionErrorRetryHandler()]
         )
         self._credentials = {"Authorization": aiohttp.encode_basic_auth(client_id, client_secret)}
+        self._names = {"client_id": client_id, "client_secret": client_secret}
         self._redirect_url = redirect_url
         self._addresses = AuthorizeUrlGenerator(
             client_id=quote(client_id, safe=""),
@@ -46,7 +51,8 @@ class SlackOAuth:
     async def grant(self, code: str) -> Grant:
         """Return what the code is worth, which is worth it once.
 
-        Raises SlackRefusal for a code that Slack doesn't know any more, ServiceUnavailable when it doesn't answer.
+        Raises SlackRefusal for a code that Slack doesn't know any more, InvalidSettings or NotFound when it takes back
+        at once what the code was worth, ServiceUnavailable when it doesn't answer.
         """
         answer = await self._access({"code": code, "redirect_uri": self._redirect_url})
         token = _token_from(answer)
@@ -54,8 +60,16 @@ class SlackOAuth:
         return _grant_from(answer, who.data if isinstance(who.data, dict) else {}, token)
 
     async def exchange(self, refresh_token: str) -> Token:
-        """Return the token that comes after. Raises as `grant`."""
+        """Return the token that comes after. Raises as `grant`, but for the token's."""
         return _token_from(await self._access({"grant_type": "refresh_token", "refresh_token": refresh_token}))
+
+    async def uninstall(self, token: Token) -> None:
+        """Take the app out of the workspace that this token is for; a log line when Slack doesn't do it."""
+        call = self._client.api_call("apps.uninstall", data=self._names, headers=_bearer(token.access_token))
+        try:
+            await tell(call)
+        except RecollectError as error:
+            log.warning("workspace.not_left", error=type(error).__name__, reason=str(error))
 
     async def close(self) -> None:
         """Close the session."""
@@ -98,6 +112,10 @@ def _grant_from(answer: Mapping[str, Any], who: Mapping[str, Any], token: Token)
         scopes=str(answer.get("scope") or ""),
         is_enterprise=is_enterprise,
     )
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def _inside(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -1,28 +1,27 @@
-"""Which of several workspaces a request of Slack's is for, and the way to its listeners.
+"""The way from a request of Slack's to the listeners of the workspace it is for, one of several.
 
-Slack says it by whose installation is meant: the `authorizations` of an event, the workspace of a command or a click, or
-the organisation where that let us in as a whole. The workspace in which something happened may be another company's, in
-a channel both share: what reaches the listeners bears the id of the one that let us in.
+What reaches the listeners bears the id of the workspace that let us in, and never that of another in the same channel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Protocol
 
 import structlog
 from slack_bolt.async_app import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from bot.errors import ServiceUnavailable
+from bot.slack.addressing import Place, addressed, copied_to, is_uninstalled, readdress, shared_place, told_at
 from bot.slack.dispatch import Listeners, on_error
-from bot.slack.payloads import is_id
+from bot.slack.payloads import Body
 
 log = structlog.get_logger()
-
-_TRUE = (True, "true")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +33,30 @@ class Line:
     on_taken: Callable[[], None]
 
 
-Find = Callable[[str], Awaitable[Line | None]]
-"""Returns the workspace, or organisation, of this id; None when it didn't let us in.
+class Exchange(Protocol):
+    """What knows the workspaces."""
 
-Raises ServiceUnavailable for one that did, and isn't open yet.
-"""
+    async def find(self, team_id: str) -> Line | None:
+        """Return the workspace, or organisation, of this id; None when it didn't let us in.
+
+        Raises ServiceUnavailable for one that did, and isn't open yet.
+        """
+        ...
+
+    async def sharing(self, team_id: str, place: Place) -> list[Line]:
+        """Return the other open workspaces that know this place. Raises DatabaseUnavailable."""
+        ...
+
+    async def depart(self, team_id: str, *, told_at: datetime | None) -> None:
+        """Store that the bot was uninstalled, from a workspace that isn't open here. Raises DatabaseUnavailable."""
+        ...
 
 
 class Switchboard:
     """Hands each request to the listeners of its workspace. What is for nobody here is taken, and dropped."""
 
-    def __init__(self, find: Find) -> None:
-        self._find = find
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         """Return the listeners' answer; 200 for what is for nobody, since Slack would send it again for nothing."""
@@ -54,42 +65,45 @@ class Switchboard:
             return BoltResponse(status=HTTPStatus.OK, body={"challenge": str(body.get("challenge") or "")})
         team_id = addressed(body)
         try:
-            line = await self._find(team_id) if team_id is not None else None
+            line = None if team_id is None else await self._find(team_id, body)
+            others = await self._others(line, body)
         except ServiceUnavailable as error:
             return await on_error(error)
         if line is None:
             log.info("request.for_nobody", team_id=team_id, type=str(body.get("type"))[:40])
             return BoltResponse(status=HTTPStatus.OK)
-        _readdress(body, line.team_id)
-        with structlog.contextvars.bound_contextvars(team_id=line.team_id):
-            response = await line.listeners.async_dispatch(req)
+        copies = [(other, _copy(req, other.team_id)) for other in others]
+        readdress(body, line.team_id)
+        response, *more = await asyncio.gather(*(_hand_over(*each) for each in ((line, req), *copies)))
         if response.status == HTTPStatus.OK:
             line.on_taken()
-        return response
+        # What one of them couldn't store Slack sends again, to all: who has it knows its id.
+        return next((one for one in (response, *more) if one.status != HTTPStatus.OK), response)
+
+    async def _find(self, team_id: str, body: Body) -> Line | None:
+        """Return the way to a workspace; the farewell of one to which there is none is taken here."""
+        line, leaves = None, is_uninstalled(body)
+        try:
+            line = await self._exchange.find(team_id)
+        except ServiceUnavailable:
+            if not leaves:
+                raise
+        if line is None and leaves:
+            await self._exchange.depart(team_id, told_at=told_at(body))
+        return line
+
+    async def _others(self, line: Line | None, body: Body) -> list[Line]:
+        """Return who else must know: Slack tells one of the workspaces in a channel, whoever is in it."""
+        place = shared_place(body)
+        return [] if line is None or place is None else await self._exchange.sharing(line.team_id, place)
 
 
-def addressed(body: Mapping[str, Any]) -> str | None:
-    """Return whose installation is meant: an organisation's where that let us in as a whole, else a workspace's."""
-    flagged = _first_authorization(body) or body
-    named = _id_of(flagged, "enterprise" if flagged.get("is_enterprise_install") in _TRUE else "team")
-    return named if is_id(named) else None
+async def _hand_over(line: Line, request: AsyncBoltRequest) -> BoltResponse:
+    with structlog.contextvars.bound_contextvars(team_id=line.team_id):
+        return await line.listeners.async_dispatch(request)
 
 
-def _first_authorization(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return whose installation an event is for: Slack names one, whoever else could see it too."""
-    listed = body.get("authorizations")
-    return listed[0] if isinstance(listed, list) and listed and isinstance(listed[0], dict) else None
-
-
-def _id_of(body: Mapping[str, Any], what: str) -> object:
-    """Return an id from a command's or event's flat field, or from a click's nested one."""
-    inner = body.get(what)
-    return inner.get("id") if isinstance(inner, dict) else body.get(f"{what}_id")
-
-
-def _readdress(body: dict[str, Any], team_id: str) -> None:
-    """Let a request bear the id of the workspace that it is for."""
-    if "team_id" in body:
-        body["team_id"] = team_id
-    if isinstance(body.get("team"), dict):
-        body["team"] = {**body["team"], "id": team_id}
+def _copy(request: AsyncBoltRequest, team_id: str) -> AsyncBoltRequest:
+    """Return an event for another workspace; listeners find in its context that it is a copy."""
+    context = {"raw": request.context["raw"], "is_copy": True}
+    return AsyncBoltRequest(body=copied_to(request.body, team_id), context=context, mode="socket_mode")

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import asyncio
 
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import ServiceUnavailable
+from bot.slack.addressing import addressed, told_at
+from bot.slack.client import is_refused
 from bot.slack.inbox import Inbox
-from bot.slack.payloads import Body, is_id
+from bot.slack.payloads import Body
 
-_SECOND = timedelta(seconds=1)
-"""Slack tells whole seconds: what it says happened at that one may have happened at its end."""
+_PATIENCE_S = 2.0
+"""Slack waits three seconds for us, and we store something after this."""
 
 
 class UninstallListeners:
-    """What the bot hears when it is removed. `bot_user_id`: who it is there."""
+    """What the bot hears when it is removed. `team_id`, `bot_user_id`: where we are, and who we are there.
 
-    def __init__(self, inbox: Inbox, *, bot_user_id: str) -> None:
+    What Slack says of another workspace, or of one of those of an organisation, purges nothing here.
+    """
+
+    def __init__(self, inbox: Inbox, client: AsyncWebClient, *, team_id: str, bot_user_id: str) -> None:
         self._inbox = inbox
+        self._client = client
+        self._team_id = team_id
         self._bot_user_id = bot_user_id
 
     async def on_app_uninstalled(self, body: Body) -> None:
@@ -23,20 +33,23 @@ class UninstallListeners:
         await self._depart(body)
 
     async def on_tokens_revoked(self, body: Body, event: Body) -> None:
-        """Tokens are worth nothing any more; when the bot's is among them, it has lost the workspace."""
+        """Tokens are worth nothing any more; when the bot's is among them, and Slack refuses it, it has left.
+
+        That can't be taken back, and the event alone may be told again after a return. Raises ServiceUnavailable when
+        Slack doesn't say: then it sends the event again.
+        """
         tokens = event.get("tokens")
         revoked = tokens.get("bot") if isinstance(tokens, dict) else None
-        if isinstance(revoked, list) and self._bot_user_id in revoked:
+        if isinstance(revoked, list) and self._bot_user_id in revoked and await self._is_refused():
             await self._depart(body)
 
+    async def _is_refused(self) -> bool:
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                return await is_refused(self._client)
+        except TimeoutError as error:
+            raise ServiceUnavailable("Slack doesn't say whether our token is good") from error
+
     async def _depart(self, body: Body) -> None:
-        team_id = body.get("team_id")
-        if is_id(team_id):
-            await self._inbox.depart(team_id, told_at=_told_at(body))
-
-
-def _told_at(body: Body) -> datetime | None:
-    moment = body.get("event_time")
-    if not isinstance(moment, int) or not 0 < moment < 2**33:
-        return None
-    return datetime.fromtimestamp(moment, UTC) + _SECOND
+        if addressed(body) == self._team_id:
+            await self._inbox.depart(self._team_id, told_at=told_at(body))

@@ -350,7 +350,7 @@ def _listen(house: House) -> None:
         bolt,
         events=EventListeners(inbox, unused, capabilities),
         membership=MembershipListeners(inbox),
-        uninstalling=UninstallListeners(inbox, bot_user_id=store.bot.id),
+        uninstalling=UninstallListeners(inbox, unused, team_id=store.team_id, bot_user_id=store.bot.id),
         commands=object.__new__(CommandListeners),
         actions=object.__new__(ActionListeners),
         names=("/ask", "/find", "/docs"),

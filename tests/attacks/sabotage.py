@@ -22,9 +22,11 @@ from bot.repositories.inbox import InboxRepository
 from bot.repositories.retractions import RetractionRepository
 from bot.repositories.tombstones import ChannelTombstones, MessageTombstones, TombstoneRepository
 from bot.services import users
+from bot.services.installations import InstallationService
 from bot.slack import blocks, claimed, http
 from bot.text import clean, mrkdwn, prompt, sentences, visible
 from bot.values import new_id
+from bot.vault import Vault
 
 Off = Callable[[], None]
 
@@ -180,6 +182,28 @@ def _raw_bodies() -> None:
     _replace(InboxRepository, "purge_unneeded", nothing)
 
 
+def _sign_in() -> None:
+    """Let anybody come back from Slack, whoever left."""
+
+    async def known(*_: object) -> bool:
+        return True
+
+    _replace(InstallationService, "redeem", known)
+
+
+def _seal() -> None:
+    """Let tokens be stored as they are."""
+
+    def leave(_: Vault, secret: str, *__: str) -> bytes:
+        return secret.encode()
+
+    def give_back(_: Vault, sealed: bytes, *__: str) -> str:
+        return sealed.decode()
+
+    _replace(Vault, "seal", leave)
+    _replace(Vault, "open", give_back)
+
+
 def _departure() -> None:
     """Let everybody into a workspace that was uninstalled."""
     engine._AS_THE_BOT = engine._AS_THE_PURGE
@@ -237,6 +261,8 @@ CONTROLS: dict[str, Off] = {
     "take_back": _take_back,
     "raw_bodies": _raw_bodies,
     "departure": _departure,
+    "sign_in": _sign_in,
+    "seal": _seal,
 }
 """What can be switched off, by name: each replaces functions of the bot in this process."""
 

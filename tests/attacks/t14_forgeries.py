@@ -1,4 +1,4 @@
-"""Requests that Slack didn't send, sent too long ago or sent twice, and keys that aren't ours.
+"""Requests that Slack didn't send, sent too long ago or sent twice, keys that aren't ours, and sign-ins that nobody began.
 
 All but the true ones are turned away with 400 or 401, and leave nothing in the database.
 """
@@ -13,11 +13,18 @@ from collections.abc import Callable, Sequence
 
 from tests.attacks.knocks import JSON, Answer, Knock, event_body, knock_all, signed, statuses, to_bytes
 from tests.attacks.program import command_output, errors_in, start
+from tests.attacks.sign_ins import forged_returns, open_house
 from tests.faults.report import Figure, Result, Scale
 from tests.faults.world import World, open_world
 
 NUMBER, TITLE = 14, "forged, stale, repeated and malformed requests"
-SABOTAGES = {"signature": "taken", "window": "taken", "key_check": "opened", "event_key": "repeated"}
+SABOTAGES = {
+    "signature": "taken",
+    "window": "taken",
+    "key_check": "opened",
+    "event_key": "repeated",
+    "sign_in": "exchanged",
+}
 
 COUNTS = {Scale.QUICK: 300, Scale.FULL: 1_200, Scale.SELFTEST: 200}
 _EVIDENCE = 10
@@ -51,6 +58,8 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         repeated = await knock_all(process.url, [knock for knock in true for _ in range(5)])
         good = await knock_all(process.url, [_with_key("true", "GET", "/v1/users/me", key)])
         rows = await _rows(world, "EvTrue%")
+        await process.terminate()
+        signing_in = await _sign_ins(world, count // 4, dice, sabotage=sabotage)
         answers = [*forged, *malformed, *keyed]
         figures = [
             Figure("requests", "requests that aren't Slack's or a key's", len(answers), at_least=count),
@@ -67,12 +76,36 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
             _none("errors", "errors in the log", len(errors_in(process)), len(answers)),
             _none("repeated", "true requests that count other than once", abs(rows - len(true)), len(true)),
             Figure("refused", "true requests refused", _not([*repeated, *good], {200}), at_most=0),
+            *signing_in,
         ]
         evidence = [f"{answer.knock.what}: {answer.status}" for answer in answers if answer.status not in _TURNED_AWAY]
         counted = [f"statuses: {statuses(answers)}"]
         return Result(
             NUMBER, TITLE, scale.value, seed, figures, [*counted, *evidence[:_EVIDENCE], *errors_in(process)[:3]]
         )
+
+
+async def _sign_ins(world: World, count: int, dice: random.Random, *, sabotage: str | None) -> list[Figure]:
+    """Come back from Slack as nobody may, then as somebody may, then with that once more."""
+    async with open_house(world, sabotage=sabotage) as house:
+        forged = await knock_all(house.process.url, await forged_returns(house, world, count, dice))
+        true = await house.allow(await house.begin())
+        let_in = await knock_all(house.process.url, [true])
+        again = await knock_all(house.process.url, [true] * 5)
+        asked, kept = len(house.slacks.accesses), await _installed(world)
+        errors = errors_in(house.process)
+        await house.process.terminate()
+    answers = [*forged, *again]
+    return [
+        Figure("sign_ins", "sign-ins that nobody began, or others, or too long ago, or twice", len(answers)),
+        _none("signed_in", "and not turned away with 400", _not(answers, {400}), len(answers)),
+        _none("exchanged", "for which Slack was asked for a token", abs(asked - len(let_in)), len(answers)),
+        _none("installed", "workspaces that they left", abs(kept - len(let_in)), len(answers)),
+        _none(
+            "sign_in_errors", "errors in the log, and answers with 5xx", len(errors) + _failed(answers), len(answers)
+        ),
+        Figure("not_let_in", "true sign-ins refused", _not(let_in, {200}), at_most=0),
+    ]
 
 
 def forgeries(world: World, count: int, dice: random.Random) -> list[Knock]:
@@ -176,6 +209,10 @@ def _failed(answers: Sequence[Answer]) -> int:
 
 def _none(name: str, title: str, value: int, of: int) -> Figure:
     return Figure(name, title, value, at_most=0, of=of)
+
+
+async def _installed(world: World) -> int:
+    return int(await world.postgres.value("SELECT count(*) FROM installations"))
 
 
 async def _rows(world: World, event_ids: str) -> int:

@@ -2,7 +2,7 @@
 
 Every secret is of this run's making. The bot answers, fails at Slack, the model and the database, is called with keys in
 the wrong places, and ends. Then all it wrote is searched: for the secrets as they are, percent-encoded, in Base64 and in
-hexadecimal digits.
+hexadecimal digits. So are those of a bot that workspaces let in by OAuth: of its token the tables hold what is sealed alone.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from aiohttp import web
 
 from bot.playground.local import LocalSlack
 from bot.playground.reading import is_settled
+from bot.slack.installing import REDIRECT_PATH
 from tests.attacks.injections import QUESTION, SENTENCE
 from tests.attacks.knocks import JSON, Knock, event_body, knock_all, signed, to_bytes
 from tests.attacks.program import command_said, start
 from tests.attacks.sent import Recorder
+from tests.attacks.sign_ins import TEAM_ID, House, open_house
 from tests.fakes import Reply
 from tests.faults.report import Figure, Result, Scale
 from tests.faults.world import World, open_world, written_by_openai
 
 NUMBER, TITLE = 15, "secrets in logs, replies and tables"
-SABOTAGES = {"redaction": "log_hits", "key_hash": "dump_hits", "talk": "reply_hits"}
+SABOTAGES = {"redaction": "log_hits", "key_hash": "dump_hits", "talk": "reply_hits", "seal": "dump_hits"}
 
 ROUNDS = {Scale.QUICK: 1, Scale.FULL: 5, Scale.SELFTEST: 1}
 _TIMEOUT_S = 120
@@ -70,14 +72,20 @@ async def run(scale: Scale, seed: int, *, sabotage: str | None = None) -> Result
         for arguments, wrong in _mistakes(seeded):
             said.append(await command_said(world, *arguments, settings=settings | wrong, sabotage=sabotage))
         ended = await process.terminate()
-        logs = [process.log.read_text(errors="replace"), *said]
+        logs = [
+            process.log.read_text(errors="replace"),
+            *said,
+            await _let_in_by_oauth(world, lab, seeded, sabotage=sabotage),
+        ]
         replies = [str(sent.message) for sent in recorder.sent()] + [str(call.args) for call in slack.calls]
         rows = [row async for row in _dump(world)]
+        sealed = await world.postgres.value("SELECT count(*) FROM installations WHERE get_byte(bot_token, 0) = 1")
         figures = [
             Figure("secrets", "secrets in the settings, and a key", len(seeded.values)),
             _none("log_hits", "of them in the logs at DEBUG, and what commands print", logs, seeded),
             _none("reply_hits", "in what was said in Slack and over HTTP", [*replies, *lab.heard], seeded),
             _none("dump_hits", "in a dump of every table", rows, seeded),
+            Figure("sealed", "workspaces whose token stands there sealed", int(sealed), at_least=1),
             Figure("lines", "lines of log", sum(text.count("\n") for text in logs), at_least=20),
             Figure("replies", "replies", len(replies) + len(lab.heard), at_least=10),
             Figure("rows", "rows", len(rows), at_least=20),
@@ -146,6 +154,47 @@ class Session:
         ]
         answers = await knock_all(self._url, knocks)
         self.heard += [answer.text for answer in answers if answer.knock.what not in _ECHOES]
+
+
+async def _let_in_by_oauth(world: World, lab: Session, seeded: Seeded, *, sabotage: str | None) -> str:
+    """Let the bot into a workspace by OAuth, go wrong with it, and return its log; its secrets join the seeded ones."""
+    settings = {"log_level": "DEBUG"}
+    async with open_house(world, settings=settings, sabotage=sabotage) as house:
+        client_secret, key = house.slacks.client_secret, house.token_key
+        answer = await house.install()
+        (token,) = house.slacks.workspaces[TEAM_ID].tokens.grants
+        seeded.values.update(
+            {
+                "client secret": client_secret,
+                "token key": key,
+                "token key's bytes": base64.b64decode(key).hex(),
+                "workspace's token": token,
+            }
+        )
+        house.slacks.faults.refuse("oauth.v2.access", "invalid_code")
+        sign_in = await house.begin()
+        knocks = [
+            await house.allow(sign_in),
+            Knock("secrets in a sign-in", f"{REDIRECT_PATH}?state={client_secret}&code={token}", "GET", None, {}),
+            Knock("secrets in the path", f"/{token}/{client_secret}/{quote(key, safe='')}", "GET", None, {}),
+        ]
+        answers = [answer, *await knock_all(house.process.url, knocks)]
+        lab.heard += [one.text for one in answers]
+        await _ask_by_oauth(house, lab)
+        await house.process.terminate()
+        return house.process.log.read_text(errors="replace")
+
+
+async def _ask_by_oauth(house: House, lab: Session) -> None:
+    """Ask in a workspace that let the bot in, then once more when its token is worth nothing."""
+    await house.slacks.deliver_over_http(f"{house.process.url}/slack/events")
+    slack = house.slacks.workspaces[TEAM_ID]
+    question = await slack.mention("Ada", "general", QUESTION)
+    reply = await slack.wait_for_reply("general", question.ts, until=is_settled, timeout=_TIMEOUT_S)
+    lab.heard.append(str(reply))
+    slack.tokens.grants.clear()
+    await slack.mention("Ada", "general", QUESTION)
+    await slack.settle()
 
 
 _ECHOES = frozenset({"key as a channel"})

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.engine import Sessions
 from bot.repositories.channels import ChannelRepository
-from bot.repositories.workspaces import WorkspaceRepository
+from bot.repositories.workspaces import Heard, WorkspaceRepository
 from tests.conftest import OTHER_TEAM, TEAM
 from tests.repositories.builders import overlap
 
@@ -17,18 +17,24 @@ async def known(sessions: Sessions, *team_ids: str) -> None:
             await ChannelRepository(session).record_workspace(team_id, name="Test")
 
 
+async def heard_in(session: AsyncSession, team_id: str) -> Heard:
+    heard = await WorkspaceRepository(session).get_heard(team_id)
+    assert heard is not None
+    return heard
+
+
 async def test_a_workspace_was_never_heard_at_first_and_then_until_the_latest_moment(sessions: Sessions) -> None:
     await known(sessions, TEAM, OTHER_TEAM)
     now = datetime.now(UTC)
 
     async with sessions.tenant(TEAM) as session:
         workspaces = WorkspaceRepository(session)
-        before = await workspaces.get_heard(TEAM)
+        before = await heard_in(session, TEAM)
         await workspaces.record_heard(TEAM, now)
         await workspaces.record_heard(TEAM, now - timedelta(hours=1))
-        after = await workspaces.get_heard(TEAM)
+        after = await heard_in(session, TEAM)
     async with sessions.tenant(OTHER_TEAM) as session:
-        other = await WorkspaceRepository(session).get_heard(OTHER_TEAM)
+        other = await heard_in(session, OTHER_TEAM)
 
     assert before.until is None
     assert abs(before.now - now) < timedelta(minutes=1)
@@ -40,12 +46,12 @@ async def test_who_asks_while_another_decides_learns_what_was_decided(sessions: 
     await known(sessions, TEAM)
 
     async def decide(session: AsyncSession) -> datetime:
-        heard = await WorkspaceRepository(session).get_heard(TEAM)
+        heard = await heard_in(session, TEAM)
         await WorkspaceRepository(session).record_heard(TEAM, heard.now)
         return heard.now
 
     async def ask(session: AsyncSession) -> datetime | None:
-        return (await WorkspaceRepository(session).get_heard(TEAM)).until
+        return (await heard_in(session, TEAM)).until
 
     decided, learnt = await overlap(sessions, decide, ask)
 

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.db.engine import Sessions
-from bot.errors import InvalidSettings, TooManyRequests
+from bot.ending import end_tasks
+from bot.errors import DatabaseUnavailable, Forbidden, InvalidSettings, TooManyRequests
+from bot.repositories.installations import InstallationRepository
 from bot.repositories.users import UserRepository
-from bot.repositories.workspaces import WorkspaceRepository
+from bot.repositories.workspaces import DepartureRepository
 from bot.services import installations
 from bot.services.installations import InstallationService, Resealed
 from bot.values import INSTALLATIONS, Grant, Person, Token
 from bot.vault import CannotOpen, Vault
+from bot.wiring import make_departures
 from tests.conftest import OTHER_TEAM, TEAM, Database, execute
 from tests.db.conftest import rows
+from tests.slack.acts import until
 
 OLD, NEW = {"old": b"o" * 32}, {"new": b"n" * 32}
 
@@ -37,9 +42,13 @@ def granted(team_id: str = TEAM, token: Token | None = None) -> Grant:
     )
 
 
+def service_with(sessions: Sessions, keys: dict[str, bytes], **options: int) -> InstallationService:
+    return InstallationService(sessions, Vault(keys), make_departures(sessions), **options)
+
+
 @pytest.fixture
 def service(sessions: Sessions) -> InstallationService:
-    return InstallationService(sessions, Vault(OLD))
+    return service_with(sessions, OLD)
 
 
 class Exchange:
@@ -112,8 +121,7 @@ async def test_installing_again_replaces_and_after_a_purge_begins_anew(
 
     await service.install(replace(granted(token=Token("xoxb-second")), app_id="A2"))
     (second,) = await service.list_all()
-    async with sessions.tenant(TEAM) as session:
-        await WorkspaceRepository(session).delete(TEAM)
+    await make_departures(sessions).empty(TEAM)
     gone = await service.list_all()
     await service.install(granted(token=Token("xoxb-third")))
 
@@ -167,7 +175,7 @@ async def test_sign_ins_have_a_limit_and_old_ones_make_room(
 
 
 async def test_rotating_the_keys_reseals_everything_and_counts(sessions: Sessions) -> None:
-    old, both, new = (InstallationService(sessions, Vault(keys)) for keys in (OLD, {**NEW, **OLD}, NEW))
+    old, both, new = (service_with(sessions, keys) for keys in (OLD, {**NEW, **OLD}, NEW))
     await old.install(granted(TEAM))
     await old.install(granted(OTHER_TEAM, Token("xoxb-plain")))
     before = [one.problem for one in await new.list_all()]
@@ -182,18 +190,18 @@ async def test_rotating_the_keys_reseals_everything_and_counts(sessions: Session
 
 
 async def test_rotating_without_the_former_key_names_the_workspace_and_changes_nothing(sessions: Sessions) -> None:
-    old = InstallationService(sessions, Vault(OLD))
+    old = service_with(sessions, OLD)
     await old.install(granted())
 
     with pytest.raises(CannotOpen) as error:
-        await InstallationService(sessions, Vault(NEW)).rotate_keys()
+        await service_with(sessions, NEW).rotate_keys()
 
     assert error.value.user_message.startswith(f"Acme ({TEAM}): TOKEN_KEYS lacks the key old")
     assert [one.problem for one in await old.list_all()] == [None]
 
 
 async def test_a_token_that_ends_soon_is_exchanged_by_one_of_many(sessions: Sessions) -> None:
-    services = [InstallationService(sessions, Vault(OLD)) for _ in range(4)]
+    services = [service_with(sessions, OLD) for _ in range(4)]
     await services[0].install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
     await services[0].install(granted(OTHER_TEAM, Token("xoxb-2", "xoxe-1-2", 43_200)))
     slack, seen = Exchange(pause_s=0.3), await services[0]._rows(due_s=7_200)
@@ -212,7 +220,7 @@ async def test_a_token_that_ends_soon_is_exchanged_by_one_of_many(sessions: Sess
 
 
 async def test_a_refused_exchange_keeps_the_token_and_waits_before_the_next_try(sessions: Sessions) -> None:
-    service = InstallationService(sessions, Vault(OLD))
+    service = service_with(sessions, OLD)
     await service.install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
     slack = Exchange(refuses=True)
 
@@ -224,7 +232,7 @@ async def test_a_refused_exchange_keeps_the_token_and_waits_before_the_next_try(
 
 
 async def test_a_new_installation_during_an_exchange_stays(sessions: Sessions) -> None:
-    service = InstallationService(sessions, Vault(OLD))
+    service = service_with(sessions, OLD)
     await service.install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
     exchange = asyncio.create_task(service.refresh_due(Exchange(pause_s=0.5)))
     await asyncio.sleep(0.2)
@@ -236,12 +244,12 @@ async def test_a_new_installation_during_an_exchange_stays(sessions: Sessions) -
 
 
 async def test_who_changes_tokens_stands_in_each_workspaces_audit_log(sessions: Sessions) -> None:
-    await InstallationService(sessions, Vault(OLD)).install(granted())
-    await InstallationService(sessions, Vault(OLD)).install(granted(OTHER_TEAM))
+    await service_with(sessions, OLD).install(granted())
+    await service_with(sessions, OLD).install(granted(OTHER_TEAM))
 
-    await InstallationService(sessions, Vault({**NEW, **OLD})).rotate_keys(by="cli:ada")
-    await InstallationService(sessions, Vault({**NEW, **OLD})).rotate_keys(by="cli:ada")
-    await InstallationService(sessions, Vault(OLD)).discard_unreadable(by="cli:eve")
+    await service_with(sessions, {**NEW, **OLD}).rotate_keys(by="cli:ada")
+    await service_with(sessions, {**NEW, **OLD}).rotate_keys(by="cli:ada")
+    await service_with(sessions, OLD).discard_unreadable(by="cli:eve")
 
     for team_id in (TEAM, OTHER_TEAM):
         async with sessions.tenant(team_id) as session:
@@ -269,3 +277,80 @@ async def test_who_let_us_in_stands_in_the_audit_log_by_our_number_and_gets_name
         user = await UserRepository(session).get(TEAM, user_id)
     assert user is not None
     assert (user.name, user.email, user.kind) == ("Ada", "ada@example.com", "member")
+
+
+async def test_one_that_was_purged_and_came_back_isnt_taken_for_the_former(sessions: Sessions) -> None:
+    service = service_with(sessions, OLD)
+    await service.install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
+    (seen,) = await service._rows()
+    await make_departures(sessions).empty(TEAM)
+    await service.install(granted(token=Token("xoxb-2", "xoxe-1-2", 43_200)))
+    (now,) = await service._rows()
+    slack, sealed = Exchange(), service._seal(TEAM, "A1", Token("xoxb-stale"))
+
+    refreshed = await service._refresh(seen, slack)
+    async with sessions.tenant(TEAM) as session:
+        repository = InstallationRepository(session)
+        written = [
+            await repository.record_tokens(TEAM, sealed, version=seen.version, lasts_s=None),
+            await repository.replace_sealed(TEAM, sealed, version=seen.version),
+            await repository.delete(TEAM, version=seen.version),
+        ]
+
+    assert seen.changes == now.changes, "by that alone they are the same"
+    assert (refreshed, slack.taken, written) == (False, [], [False] * 3)
+    assert [one.access_token for one in await service.list_all()] == ["xoxb-2"]
+
+
+async def test_a_token_that_was_exchanged_is_stored_though_the_database_is_away_for_a_moment(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = service_with(sessions, OLD)
+    await service.install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
+    whole, outages = InstallationRepository.record_tokens, iter(range(2))
+
+    async def away_at_first(*arguments: Any, **options: Any) -> bool:
+        if next(outages, None) is not None:
+            raise DatabaseUnavailable("away")
+        return await whole(*arguments, **options)
+
+    monkeypatch.setattr(InstallationRepository, "record_tokens", away_at_first)
+    monkeypatch.setattr(installations, "_PAUSES_S", (0.01,) * 3)
+    refreshed = await service.refresh_due(Exchange())
+
+    assert refreshed == [TEAM]
+    assert [one.access_token for one in await service.list_all()] == ["xoxb-fresh-1"]
+
+
+async def test_a_stop_lets_a_token_that_is_under_way_be_stored(sessions: Sessions) -> None:
+    service = service_with(sessions, OLD)
+    await service.install(granted(token=Token("xoxb-1", "xoxe-1-1", 3_600)))
+    refreshing = asyncio.create_task(service.refresh_due(slack := Exchange(pause_s=0.5)))
+    await until(lambda: slack.taken)
+
+    await end_tasks([refreshing], again_s=0.1)
+
+    assert refreshing.cancelled()
+    assert [one.access_token for one in await service.list_all()] == ["xoxb-fresh-1"]
+
+
+async def test_there_is_room_for_so_many_and_for_who_is_in_already(sessions: Sessions) -> None:
+    service = service_with(sessions, OLD, limit=1)
+    await service.install(granted(TEAM))
+
+    with pytest.raises(Forbidden):
+        await service.install(granted(OTHER_TEAM))
+    await service.install(granted(TEAM, Token("xoxb-again")))
+
+    assert [(one.team_id, one.access_token) for one in await service.list_all()] == [(TEAM, "xoxb-again")]
+
+
+async def test_a_workspace_that_was_uninstalled_keeps_nobody_from_rotating_though_its_key_is_lost(
+    sessions: Sessions,
+) -> None:
+    await service_with(sessions, OLD).install(granted(TEAM))
+    await service_with(sessions, NEW).install(granted(OTHER_TEAM))
+    async with sessions.purging(TEAM) as session:
+        await DepartureRepository(session).record(TEAM)
+
+    assert await service_with(sessions, NEW).rotate_keys() == Resealed(2, 0)

@@ -60,6 +60,15 @@ async def test_the_first_start_ever_reads_nothing_that_was_said_before(hearing: 
     assert await wanted(sessions) == []
 
 
+async def test_of_a_workspace_that_was_purged_and_let_in_again_nothing_is_noted_before_it_is_opened(
+    inbox: Inbox, sessions: Sessions
+) -> None:
+    await make(sessions, inbox).heard()
+
+    assert await count(sessions, "workspaces") == 0
+    assert await wanted(sessions) == []
+
+
 async def test_a_short_silence_is_no_gap(hearing: Hearing, sessions: Sessions) -> None:
     await heard_last(sessions, ago=timedelta(seconds=20))
 

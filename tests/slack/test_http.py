@@ -18,6 +18,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from bot.db.engine import Sessions
 from bot.playground.http_events import signature
@@ -229,7 +230,7 @@ async def test_only_so_many_requests_are_worked_on_at_once() -> None:
 
     bolt = Slow(client=AsyncWebClient("xoxb-none"), request_verification_enabled=False)
     app = make_web_app()
-    mount_slack(app, bolt, signing_secret=SECRET, on_heard=lambda: None, requests_limit=2)
+    mount_slack(app, bolt, signing_secrets=[SECRET], on_heard=lambda: None, requests_limit=2)
     async with WebServer(app, host="127.0.0.1", port=0) as server:
         waiting = [asyncio.create_task(send(server, b"{}", secret=SECRET)) for _ in range(2)]
         await asyncio.sleep(0.2)
@@ -295,6 +296,22 @@ def test_slacks_own_signature_passes_for_five_minutes() -> None:
     assert not is_signed(body, stamp, sign, secret="another", now=1700000000.0)
 
 
+async def test_while_the_secret_is_changed_both_are_taken_and_the_former_one_is_named_once(
+    slack: LocalSlack, start_bot: StartBot
+) -> None:
+    settings = over_http(slack) | {"slack_former_signing_secret": SecretStr(SECRET)}
+    with capture_logs() as logs:
+        async with start_bot(**settings) as server:
+            statuses = [
+                await send(server, b'{"type": "url_verification", "challenge": "x"}', secret=secret)
+                for secret in (SECRET, slack.signing_secret, SECRET, "other")
+            ]
+
+    named = [entry["setting"] for entry in logs if entry["event"] == "request.signed_by_former_secret"]
+    assert statuses == [200, 200, 200, 401]
+    assert named == ["SLACK_FORMER_SIGNING_SECRET"]
+
+
 @given(st.binary(max_size=200), st.sampled_from(["application/json", "application/x-www-form-urlencoded", ""]))
 def test_any_body_is_readable_or_refused(body: bytes, content_type: str) -> None:
     words = readable(body, content_type)
@@ -316,4 +333,4 @@ def test_forms_and_objects_are_readable() -> None:
 
 def test_an_empty_secret_is_refused() -> None:
     with pytest.raises(ValueError, match="secret"):
-        mount_slack(aiohttp.web.Application(), None, signing_secret="", on_heard=print)  # type: ignore[arg-type]  # never reached
+        mount_slack(aiohttp.web.Application(), None, signing_secrets=[""], on_heard=print)  # type: ignore[arg-type]  # never reached

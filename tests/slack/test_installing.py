@@ -12,14 +12,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.db.engine import Sessions, build_engine
-from bot.jobs.queue import drop_jobs
+from bot.jobs.queue import Queue
 from bot.playground.several import LocalSlacks
+from bot.repositories.channels import ChannelRepository
 from bot.services.departures import DepartureService
 from bot.services.installations import InstallationService
+from bot.slack.inbox import Inbox
 from bot.slack.installing import COOKIE, INSTALL_PATH, REDIRECT_PATH, mount_installing
 from bot.slack.oauth import SlackOAuth
 from bot.vault import Vault
 from bot.web.server import WebServer, make_web_app
+from bot.wiring import make_departures
 from tests.conftest import Database, execute
 from tests.db.conftest import rows
 
@@ -73,14 +76,15 @@ async def browser() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def installations(sessions: Sessions) -> InstallationService:
-    return InstallationService(sessions, Vault({"a": b"a" * 32}))
+    return InstallationService(sessions, Vault({"a": b"a" * 32}), make_departures(sessions), limit=2)
 
 
 @pytest.fixture
-async def door(installations: InstallationService, sessions: Sessions) -> AsyncIterator[Door]:
+async def door(installations: InstallationService) -> AsyncIterator[Door]:
     async with LocalSlacks() as slacks:
         slacks.add("T0ACME", "Acme & <Sons>")
         slacks.add("T0ORG", "Org", enterprise_id="E0ORG")
+        slacks.add("T0LATE", "Late")
         door, app = Door("", slacks), make_web_app()
         server = WebServer(app, host="127.0.0.1", port=0)
         oauth = SlackOAuth(
@@ -94,7 +98,6 @@ async def door(installations: InstallationService, sessions: Sessions) -> AsyncI
             oauth,
             installations,
             is_secure=False,
-            welcome=DepartureService(sessions, drop_jobs).welcome,
             on_installed=lambda: door.installed.append("installed"),
         )
         async with server:
@@ -244,6 +247,77 @@ async def test_what_slack_refuses_is_said_without_its_words(
     assert await team_ids(installations) == []
 
 
+@pytest.mark.parametrize("code", ["account_inactive", "team_access_not_granted"])
+async def test_a_token_that_is_worth_nothing_by_then_is_said_without_slacks_words(
+    door: Door, browser: aiohttp.ClientSession, installations: InstallationService, code: str
+) -> None:
+    back = await door.decide(browser, await door.leave(browser))
+    door.slacks.workspaces["T0ACME"].faults.refuse("auth.test", code)
+
+    page = await door.visit(browser, back)
+
+    assert page.status == 400
+    assert "Slack didn&#x27;t let me in" in page.text
+    assert_plain(page)
+    assert await team_ids(installations) == []
+
+
+async def test_where_there_is_no_room_it_says_so_and_leaves_and_who_is_in_may_sign_in_anew(
+    door: Door, browser: aiohttp.ClientSession, installations: InstallationService
+) -> None:
+    async def installed(team_id: str) -> Page:
+        return await door.visit(browser, await door.decide(browser, await door.leave(browser), team=team_id))
+
+    in_time = [(await installed(team_id)).status for team_id in ("T0ACME", "T0ORG")]
+    late, again = await installed("T0LATE"), await installed("T0ACME")
+
+    assert (in_time, late.status, again.status) == ([200, 200], 403, 200)
+    assert "no room for another workspace" in late.text
+    assert_plain(late)
+    assert await team_ids(installations) == ["E0ORG", "T0ACME"]
+    assert not door.slacks.workspaces["T0LATE"].store.is_installed
+    assert door.slacks.workspaces["T0LATE"].tokens.grants == {}
+
+
+async def test_an_uninstallation_that_is_told_while_it_is_installed_is_purged_first(
+    door: Door,
+    browser: aiohttp.ClientSession,
+    installations: InstallationService,
+    sessions: Sessions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with sessions.tenant("T0ACME") as session:
+        await ChannelRepository(session).record_workspace("T0ACME", name="Before")
+    whole, told = DepartureService.is_gone, iter([True])
+
+    async def and_then_it_is_told(service: DepartureService, team_id: str) -> bool:
+        is_gone = await whole(service, team_id)
+        if next(told, False):
+            await Inbox(sessions, Queue()).depart(team_id, told_at=None)
+        return is_gone
+
+    monkeypatch.setattr(DepartureService, "is_gone", and_then_it_is_told)
+    page = await door.visit(browser, await door.decide(browser, await door.leave(browser)))
+
+    assert page.status == 200
+    assert await team_ids(installations) == ["T0ACME"]
+    async with sessions.tenant("T0ACME") as session:
+        assert await ChannelRepository(session).get_workspace("T0ACME") is None, "it starts empty"
+
+
+async def test_one_that_is_uninstalled_again_and_again_meanwhile_is_asked_to_try_again(
+    door: Door, browser: aiohttp.ClientSession, installations: InstallationService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> bool:
+        return False
+
+    monkeypatch.setattr(DepartureService, "_let_in", refuse)
+    page = await door.visit(browser, await door.decide(browser, await door.leave(browser)))
+
+    assert page.status == 503
+    assert_plain(page)
+
+
 async def test_a_slack_that_fails_is_said_and_may_be_tried_again(
     door: Door, browser: aiohttp.ClientSession, installations: InstallationService
 ) -> None:
@@ -262,9 +336,9 @@ async def test_a_database_that_is_away_is_said(browser: aiohttp.ClientSession, u
     engine = build_engine(f"postgresql+asyncpg://nobody@127.0.0.1:{unused_tcp_port}/none")
     app = make_web_app()
     oauth = SlackOAuth(client_id="1.2", client_secret="s", redirect_url="http://x", api_url="http://127.0.0.1/api/")
-    away = InstallationService(Sessions(engine), Vault({"a": b"a" * 32}))
-    welcome = DepartureService(Sessions(engine), drop_jobs).welcome
-    mount_installing(app, oauth, away, is_secure=True, welcome=welcome, on_installed=lambda: None)
+    sessions = Sessions(engine)
+    away = InstallationService(sessions, Vault({"a": b"a" * 32}), make_departures(sessions))
+    mount_installing(app, oauth, away, is_secure=True, on_installed=lambda: None)
     async with WebServer(app, host="127.0.0.1", port=0) as server:
         page = await Door(server.url, LocalSlacks()).visit(browser, f"{server.url}{INSTALL_PATH}")
     await oauth.close()

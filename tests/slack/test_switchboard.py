@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,8 +13,9 @@ from slack_bolt.async_app import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from bot.errors import ServiceUnavailable
+from bot.slack.addressing import Place, addressed
 from bot.slack.dispatch import dispatch
-from bot.slack.switchboard import Line, Switchboard, addressed
+from bot.slack.switchboard import Line, Switchboard
 
 Json = dict[str, Any]
 
@@ -60,6 +62,11 @@ def command(**changes: Any) -> Json:
         (event(authorizations=[None]), "T1"),
         (event(authorizations=authorized(team_id={"id": "T1"})), None),
         (event(authorizations=authorized(team_id=None)), None),
+        ({"type": "event_callback", "enterprise_id": "E1", "event": {"type": "app_uninstalled"}}, "E1"),
+        ({"type": "event_callback", "enterprise_id": "E1", "authorizations": [], "event": {"type": "x"}}, "E1"),
+        ({"type": "event_callback", "enterprise_id": "E1", "authorizations": authorized(team_id=None)}, "E1"),
+        ({"type": "event_callback", "enterprise_id": "E1", "team_id": "T1"}, "T1"),
+        ({"type": "event_callback", "enterprise_id": "E1", "team_id": {"id": "T1"}}, None),
         ({"type": "app_rate_limited", "team_id": "T1"}, "T1"),
         (click(), "T1"),
         (click(enterprise={"id": "E1"}), "T1"),
@@ -83,6 +90,10 @@ class Office:
     heard: list[tuple[str, Json]] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
     status: int = 200
+    statuses: dict[str, int] = field(default_factory=dict)
+    rooms: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    departed: list[tuple[str, datetime | None]] = field(default_factory=list)
+    copies: list[str] = field(default_factory=list)
 
     async def find(self, team_id: str) -> Line | None:
         if team_id in self.opening:
@@ -91,9 +102,16 @@ class Office:
             return None
         return Line(team_id, Desk(team_id, self), lambda: self.taken.append(team_id))
 
+    async def sharing(self, team_id: str, place: Place) -> list[Line]:
+        others = [other for other in self.rooms.get(place.channel_id or place.file_id or "", ()) if other != team_id]
+        return [line for other in others if (line := await self.find(other)) is not None]
+
+    async def depart(self, team_id: str, *, told_at: datetime | None) -> None:
+        self.departed.append((team_id, told_at))
+
     async def receive(self, body: Json, *, form: bool = False) -> BoltResponse:
         text = urlencode(body) if form else json.dumps(body)
-        return await dispatch(Switchboard(self.find), text, raw=text.encode(), headers={})
+        return await dispatch(Switchboard(self), text, raw=text.encode(), headers={})
 
 
 @dataclass
@@ -103,7 +121,9 @@ class Desk:
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         self.office.heard.append((self.team_id, req.body))
-        return BoltResponse(status=self.office.status, body="done")
+        if req.context.get("is_copy"):
+            self.office.copies.append(self.team_id)
+        return BoltResponse(status=self.office.statuses.get(self.team_id, self.office.status), body="done")
 
 
 async def test_each_gets_its_own_and_it_bears_its_id() -> None:
@@ -127,6 +147,75 @@ async def test_the_farewells_reach_the_workspace_that_leaves(kind: str) -> None:
     await office.receive(event(event={"type": kind}))
 
     assert [(team_id, body["event"]["type"]) for team_id, body in office.heard] == [("T1", kind)]
+
+
+@pytest.mark.parametrize("office", [Office(open=()), Office(opening=("T1",))], ids=["discarded", "not open"])
+async def test_the_farewell_of_a_workspace_that_isnt_open_is_kept(office: Office) -> None:
+    answer = await office.receive(event(event={"type": "app_uninstalled"}, event_time=1_700_000_000))
+
+    assert answer.status == 200
+    assert office.departed == [("T1", datetime.fromtimestamp(1_700_000_001, UTC))]
+
+
+async def test_a_token_that_was_taken_back_is_no_farewell_where_nobody_can_ask() -> None:
+    office = Office(open=())
+
+    await office.receive(event(event={"type": "tokens_revoked"}))
+
+    assert office.departed == []
+
+
+LEFT = {"type": "member_left_channel", "channel": "C1", "user": "U1"}
+SAID = {"type": "message", "channel": "C1", "user": "U1"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event(event=LEFT, is_ext_shared_channel=False),
+        event(event={"type": "channel_deleted", "channel": "C1"}),
+        event(event={"type": "group_rename", "channel": {"id": "C1"}}),
+        event(event=SAID, is_ext_shared_channel=True),
+        event(event=SAID),
+        event(event={"type": "file_deleted", "file_id": "F1"}),
+    ],
+)
+async def test_what_changes_in_a_shared_channel_reaches_who_else_knows_it_under_its_own_id(body: Json) -> None:
+    office = Office(rooms={"C1": ("T1", "T2"), "F1": ("T1", "T2")})
+
+    await office.receive(body)
+
+    assert [(team_id, heard["team_id"]) for team_id, heard in office.heard] == [("T1", "T1"), ("T2", "T2")]
+    assert {heard["event"]["type"] for _, heard in office.heard} == {body["event"]["type"]}
+    assert office.copies == ["T2"]
+    assert office.taken == ["T1"], "that Slack reaches T2 isn't said by that"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event(event={**SAID, "type": "app_mention"}, is_ext_shared_channel=True),
+        event(event=SAID, is_ext_shared_channel=False),
+        event(event={**LEFT, "channel": "C2"}),
+        event(event={"type": "user_change", "user": {"id": "U1"}}),
+        event(event={"type": "app_uninstalled"}),
+        command(channel_id="C1"),
+    ],
+)
+async def test_what_is_one_workspaces_own_stays_there(body: Json) -> None:
+    office = Office(rooms={"C1": ("T1", "T2")})
+
+    await office.receive(body, form="command" in body)
+
+    assert [team_id for team_id, _ in office.heard] == ["T1"]
+
+
+async def test_what_one_of_those_in_a_channel_couldnt_store_slack_sends_again() -> None:
+    office = Office(rooms={"C1": ("T1", "T2")}, statuses={"T2": 503})
+
+    answer = await office.receive(event(event=LEFT))
+
+    assert (answer.status, office.taken) == (503, ["T1"])
 
 
 async def test_what_is_for_nobody_is_taken_and_dropped() -> None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
-from bot.db.engine import Sessions
+from bot.db.engine import Session, Sessions
 from bot.db.models import Base
 from bot.errors import InvalidSettings, WorkspaceGone
-from bot.jobs.queue import drop_jobs
+from bot.jobs.queue import Queue
 from bot.playground.local import LocalSlack
+from bot.repositories.channels import ChannelRepository
 from bot.repositories.users import UserRepository
 from bot.repositories.workspaces import DepartureRepository
 from bot.services import departures
-from bot.services.departures import DepartureService
 from bot.services.users import Scope, UserService
+from bot.slack.inbox import Inbox
 from bot.web.server import WebServer
+from bot.wiring import make_departures
 from tests.conftest import OTHER_TEAM, TEAM
 from tests.fakes import FakeOpenAI
 from tests.faults.held import hold
@@ -89,6 +92,67 @@ async def test_tokens_of_others_that_are_revoked_purge_nothing(
 
     async with sessions.tenant(TEAM) as session:
         assert await session.scalar(text("SELECT count(*) FROM documents")) == 1
+
+
+async def test_a_revocation_is_believed_when_slack_refuses_the_token_and_not_before(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions
+) -> None:
+    await shared(slack, HANDBOOK)
+    revoked = slack.workspace.events.tokens_revoked()
+    slack.workspace.deliveries.retry_delays_s = (0.1,)
+    slack.faults.refuse("auth.test", "token_expired")
+
+    slack.workspace.deliveries.send(revoked)  # its time is over, which is mended by exchanging it
+    await slack.settle()
+    slack.workspace.deliveries.send(revoked)  # somebody's own token, or an old story
+    await slack.settle()
+    slack.faults.refuse("auth.test", "internal_error", status=500)
+    unsure = slack.workspace.deliveries.send(revoked)
+    await slack.settle()
+    stays = not await make_departures(sessions).is_gone(TEAM)
+    slack.faults.refuse("auth.test", "token_revoked")
+    slack.workspace.deliveries.send(revoked)
+    await slack.settle()
+
+    assert stays
+    assert unsure is not None
+    assert unsure.attempts == 2, "what Slack doesn't say it is asked again"
+    await purged(sessions)
+
+
+async def test_the_farewell_of_another_workspace_purges_nothing_here(
+    slack: LocalSlack, bot: WebServer, sessions: Sessions
+) -> None:
+    await shared(slack, HANDBOOK)
+    async with slack.workspace.deliveries.holding() as held:
+        slack.workspace.deliveries.send({"type": "app_uninstalled"})
+    elsewhere: list[dict[str, object]] = [{"team_id": OTHER_TEAM}, {"team_id": None, "enterprise_id": "E0OTHER"}]
+    for changes in elsewhere:
+        held[0].envelope.update(changes, authorizations=[])
+        slack.workspace.deliveries.resend(held[0])
+    await slack.settle()
+
+    assert not await make_departures(sessions).is_gone(TEAM)
+    assert await rows_of(sessions, OTHER_TEAM) == await rows_of(sessions, "E0OTHER") == {}
+
+
+async def test_a_late_farewell_comes_before_or_after_an_installation_and_never_between(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, inbox = make_departures(sessions), Inbox(sessions, Queue())
+    await inbox.depart(TEAM, told_at=datetime.now(UTC) - timedelta(minutes=1))
+    late: list[asyncio.Task[None]] = []
+
+    async def settle(session: Session) -> None:
+        late.append(asyncio.create_task(inbox.depart(TEAM, told_at=datetime.now(UTC) - timedelta(minutes=1))))
+        await asyncio.wait(late, timeout=0.3)
+        await ChannelRepository(session).record_workspace(TEAM, name="Test")
+
+    await service.welcome(TEAM, settle)
+    await late[0]
+
+    assert not await service.is_gone(TEAM)
+    assert (await rows_of(sessions))["workspaces"] == 1
 
 
 async def test_who_comes_too_late_is_not_let_in(slack: LocalSlack, bot: WebServer, sessions: Sessions) -> None:
@@ -204,7 +268,7 @@ async def test_a_purge_that_was_cut_off_goes_on_where_it_was(
     monkeypatch.setattr(DepartureRepository, "purge_some", cut_off)
     slack.uninstall()
     await slack.settle()
-    service = DepartureService(sessions, drop_jobs)
+    service = make_departures(sessions)
     for _ in range(4):
         try:
             await service.purge(TEAM)
@@ -216,7 +280,7 @@ async def test_a_purge_that_was_cut_off_goes_on_where_it_was(
 
 async def test_a_purge_waits_for_who_was_let_in_before(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(departures, "_LOOK_S", 0.01)
-    service = DepartureService(sessions, drop_jobs)
+    service = make_departures(sessions)
     async with sessions.tenant(TEAM) as inside:
         async with sessions.purging(TEAM) as session:
             await DepartureRepository(session).record(TEAM)
@@ -230,7 +294,7 @@ async def test_a_purge_waits_for_who_was_let_in_before(sessions: Sessions, monke
 
 
 async def test_two_purges_at_once_are_one(sessions: Sessions) -> None:
-    service = DepartureService(sessions, drop_jobs)
+    service = make_departures(sessions)
     for number in range(20):
         await UserService(sessions).create(TEAM, name="Eve", email=f"eve{number}@example.com")
     async with sessions.purging(TEAM) as session:
