@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Row, RowMapping, text
 
 from bot.db.types import LEXICAL_DIMENSIONS, pack_halfvec
+from bot.repositories.naming import NAME, SHOWN_FIRST
 from bot.text.lexical import K1, LEXICAL_VERSION
 from bot.values import Audience, ModelId, Passage, SearchResult, Vector
 
@@ -40,20 +41,20 @@ Document by document, by OFFSET 0: given the lot, the planner guesses at ten, an
 from end to end.
 """
 
-PASSAGE = """
-    c.id AS chunk_id, c.document_id, d.filename, c.content, c.char_start, c.char_end, c.page, c.heading,
+PASSAGE = f"""
+    c.id AS chunk_id, c.document_id, {NAME} AS filename, c.content, c.char_start, c.char_end, c.page, c.heading,
     s.channel_id, s.message_ts, s.thread_ts"""
 
-PASSAGE_SOURCES = """
+PASSAGE_SOURCES = f"""
     JOIN LATERAL (
         SELECT * FROM document_chunks WHERE team_id = :team AND id = found.chunk_id OFFSET 0) c ON true
     JOIN LATERAL (
-        SELECT filename FROM documents WHERE team_id = :team AND id = c.document_id AND status = 'ready' OFFSET 0) d ON true
+        SELECT filename, created_at FROM documents WHERE team_id = :team AND id = c.document_id AND status = 'ready' OFFSET 0) d ON true
     JOIN LATERAL (
-        SELECT channel_id, message_ts, thread_ts FROM document_shares
-         WHERE team_id = :team AND document_id = c.document_id AND channel_id = ANY(CAST(:channels AS text[]))
-         ORDER BY channel_id <> CAST(:prefer AS text), message_ts IS NULL, id LIMIT 1) s ON true"""
-"""Fetches what a person sees of rows `found (chunk_id)`, with one share that the audience may know of.
+        SELECT s.channel_id, s.message_ts, s.thread_ts, s.filename, s.created_at FROM document_shares s
+         WHERE s.team_id = :team AND s.document_id = c.document_id AND s.channel_id = ANY(CAST(:channels AS text[]))
+         ORDER BY s.channel_id <> CAST(:prefer AS text), {SHOWN_FIRST} LIMIT 1) s ON true"""
+"""Fetches what a person sees of rows `found (chunk_id)`: name and place by one share that the audience may know of.
 
 Row by row, by OFFSET 0: a planner without statistics, as after the first documents, would join by reading them all.
 """

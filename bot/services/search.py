@@ -45,12 +45,14 @@ class SearchService:
         audience: Audience,
         limit: int | None = None,
         document_ids: Sequence[UUID] | None = None,
+        prefer: str | None = None,
         model_id: ModelId | None = None,
         vector: Vector | None = None,
         by_words: bool = False,
     ) -> SearchResult:
         """Return the passages nearest to `text`, best first; none when nothing clears the floor.
 
+        What a passage's document is called, and where, is told by its share in the channel `prefer`, if it has one there.
         `model_id` and `vector` spare a look-up and an embedding where the caller has them; `by_words` asks for no
         embedding at all. Without one, as when the embedding model doesn't answer, BM25 alone makes the score.
         """
@@ -71,4 +73,5 @@ class SearchService:
                 floor=self._floor,
                 limit=limit or self._passage_limit,
                 document_ids=document_ids,
+                prefer=prefer,
             )
