@@ -22,6 +22,17 @@ from bot.values import Audience, ModelId, Passage, SearchResult, Vector
 MAX_QUERY_TERMS = 1_000
 """A query keeps its most frequent terms; pgvector takes 16,000 at most."""
 
+NEAR = 0.8
+"""Of the best score: whatever comes as near takes the place of passages beyond their document's share.
+
+A share of four in eight passages then costs nothing: recall@8 of the evidence stays .768 on LoCoMo with each conversation
+as one document, and .992 on XQuAD. At 0.7 it would be .760, and .728 for anything above the floor: long documents are
+asked about often.
+"""
+
+CANDIDATES = 256
+"""Passages among which no document gets more than its share: one that fills them all by itself still does."""
+
 READABLE = """
     SELECT s.document_id FROM document_shares s
      WHERE s.team_id = :team AND s.channel_id = ANY(CAST(:channels AS text[]))
@@ -74,16 +85,24 @@ WITH asked AS MATERIALIZED (
     SELECT CAST('{{' || coalesce(string_agg(term || ':' || CAST(idf * qtf / most AS real), ',' ORDER BY term), '')
                 || '}}/{LEXICAL_DIMENSIONS}' AS sparsevec) AS lexical
       FROM asked CROSS JOIN ceiling
-), found AS MATERIALIZED (
-    SELECT chunk_id, cosine, lexical,
+), candidates AS MATERIALIZED (
+    SELECT chunk_id, document_id, cosine, lexical,
            CAST(:weight AS double precision) * lexical + (1 - CAST(:weight AS double precision)) * cosine AS score
-      FROM (SELECT e.chunk_id,
+      FROM (SELECT e.chunk_id, e.document_id,
                    coalesce(-(e.embedding <#> CAST(:vector AS halfvec)), 0) AS cosine,
                    CASE e.lexical_version WHEN :version
                         THEN -(e.lexical <#> (SELECT lexical FROM query)) ELSE 0 END AS lexical
               FROM {VISIBLE}
             OFFSET 0) AS scored  -- so that each score is computed once
      ORDER BY score DESC, chunk_id
+     LIMIT :candidates
+), found AS MATERIALIZED (
+    SELECT chunk_id, cosine, lexical, score
+      FROM (SELECT *, row_number() OVER (PARTITION BY document_id ORDER BY score DESC, chunk_id) AS place,
+                   max(score) OVER () AS best
+              FROM candidates) AS placed
+     ORDER BY score < CAST(:floor AS double precision),
+              score >= CAST(:floor AS double precision) AND (place > :share OR score < {NEAR} * best), score DESC, chunk_id
      LIMIT :limit
 )
 SELECT (SELECT json_object_agg(term, idf) FROM asked) AS term_weights,
@@ -100,11 +119,13 @@ def search_parameters(
     vector: Vector | None,
     *,
     weight: float,
+    floor: float,
     limit: int,
+    share: int | None,
     document_ids: Sequence[UUID] | None,
     prefer: str | None,
 ) -> dict[str, Any]:
-    """Return what `SEARCH` binds. Without a vector the lexical score stands alone."""
+    """Return what `SEARCH` binds. Without a vector the lexical score stands alone; without a `share`, a document has all."""
     kept = dict(Counter(query_terms).most_common(MAX_QUERY_TERMS))
     return {
         **visible_parameters(audience, model_id, document_ids, prefer=prefer),
@@ -114,7 +135,10 @@ def search_parameters(
         "k1": K1,
         "vector": None if vector is None else pack_halfvec(vector),
         "weight": 1.0 if vector is None else weight,
+        "floor": floor,
         "limit": limit,
+        "share": limit if share is None else share,
+        "candidates": limit if share is None else max(limit, CANDIDATES),
     }
 
 

@@ -46,6 +46,7 @@ class SearchService:
         limit: int | None = None,
         document_ids: Sequence[UUID] | None = None,
         prefer: str | None = None,
+        spread: bool = False,
         model_id: ModelId | None = None,
         vector: Vector | None = None,
         by_words: bool = False,
@@ -53,9 +54,11 @@ class SearchService:
         """Return the passages nearest to `text`, best first; none when nothing clears the floor.
 
         What a passage's document is called, and where, is told by its share in the channel `prefer`, if it has one there.
+        `spread`: at most half of them are of one document, while others come nearly as near to the text as the best.
         `model_id` and `vector` spare a look-up and an embedding where the caller has them; `by_words` asks for no
         embedding at all. Without one, as when the embedding model doesn't answer, BM25 alone makes the score.
         """
+        wanted = limit or self._passage_limit
         if vector is None and not by_words:
             vector = await self.embed(text)
         async with self._sessions.reading(audience) as session:
@@ -71,7 +74,8 @@ class SearchService:
                 audience=audience,
                 weight=self._weight,
                 floor=self._floor,
-                limit=limit or self._passage_limit,
+                limit=wanted,
+                share=(wanted + 1) // 2 if spread else None,
                 document_ids=document_ids,
                 prefer=prefer,
             )
