@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,30 @@ async def test_rows_of_the_release_before_come_behind_the_audience(empty_databas
     policies = "SELECT DISTINCT polname FROM pg_policy"
     assert await rows(empty_database.owner_url, policies) == [("team",)]
     await engine.dispose()
+
+
+async def test_shares_of_the_release_before_get_the_name_that_is_known(empty_database: Database) -> None:
+    await migrate.upgrade(empty_database.owner_url, empty_database.bot_url, "0008")
+    engine = build_engine(empty_database.bot_url, pool_size=1)
+    async with AsyncSession(engine) as session, session.begin():
+        await session.execute(text("SELECT set_config('app.team', :t, true)"), {"t": TEAM})
+        await session.execute(
+            text("INSERT INTO documents (team_id, id, filename) VALUES (:t, gen_random_uuid(), 'first.pdf')"),
+            {"t": TEAM},
+        )
+        share = text("""
+            INSERT INTO document_shares (team_id, id, document_id, channel_id, file_id, created_at)
+            SELECT :t, gen_random_uuid(), id, :channel, :file, created_at + :later FROM documents
+        """)
+        for channel, file, later in (("C1", "F1", 0), ("C2", "F1", 1), ("C3", "F2", 1), ("C4", None, 1)):
+            values = {"t": TEAM, "channel": channel, "file": file, "later": timedelta(hours=later)}
+            await session.execute(share, values)
+    await engine.dispose()
+
+    await migrate.upgrade(empty_database.owner_url, empty_database.bot_url)
+
+    named = await rows(empty_database.owner_url, "SELECT channel_id, filename FROM document_shares ORDER BY channel_id")
+    assert named == [("C1", "first.pdf"), ("C2", "first.pdf"), ("C3", None), ("C4", None)]
 
 
 def test_models_and_migrations_say_the_same(database: Database) -> None:

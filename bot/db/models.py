@@ -249,7 +249,10 @@ class Message(Base):
 
 
 class Document(Base):
-    """A file somebody shared. `sha256` is null while its bytes were never seen (external, too large, gone)."""
+    """A file somebody shared. `sha256` is null while its bytes were never seen (external, too large, gone).
+
+    `filename` and `uploader_id` are those of its first share, and for nobody's eyes: each share has its own.
+    """
 
     __tablename__ = "documents"
     __table_args__ = (
@@ -285,7 +288,10 @@ class Document(Base):
 
 
 class DocumentShare(Base):
-    """Where a document may be read. A document without a share is readable by nobody, and goes."""
+    """Where a document may be read, and what it was called there. A document without a share is readable by nobody, and goes.
+
+    `filename` is null where a former release shared it (`repositories/naming.py`).
+    """
 
     __tablename__ = "document_shares"
     __table_args__ = (
@@ -301,12 +307,14 @@ class DocumentShare(Base):
     document_id: Mapped[UUID]
     channel_id: Mapped[str]
     file_id: Mapped[str | None]
+    filename: Mapped[str | None]
     shared_by: Mapped[UUID | None]
     message_ts: Mapped[str | None]
     thread_ts: Mapped[str | None]
     created_at: Mapped[datetime] = _now()
 
     document: Mapped[Document] = relationship(back_populates="shares", lazy="raise")
+    sharer: Mapped[User | None] = relationship(lazy="raise", viewonly=True)
 
 
 class ConversationDocument(Base):

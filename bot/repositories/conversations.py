@@ -24,7 +24,7 @@ from bot.values import Answer, Audience, Person, Question, Role, Turn, TurnConte
 
 @dataclass(frozen=True, slots=True)
 class RecordedAnswer:
-    """The message an answer is kept as, and those of the documents it cites that were deleted before it was stored."""
+    """The message an answer is kept as, and those of the documents it cites that its audience could read no more by then."""
 
     id: UUID | None
     missing: tuple[UUID, ...] = ()

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Select, Text, any_, func, literal, select, text, update
+from sqlalchemy import ARRAY, ColumnElement, Select, Subquery, Text, any_, func, literal, select, text, true, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -29,7 +30,6 @@ FILE = "file"
 class DocumentChanges(TypedDict, total=False):
     """Fields of a document that may be changed."""
 
-    filename: str
     file_type: str | None
     details: dict[str, Any]
 
@@ -73,7 +73,7 @@ class DocumentRepository:
         recorded = await versions.raise_version(
             self._session, team_id, document_id, version=version + 1, created=created
         )
-        await self._place(team_id, document_id, share, conversation_id)
+        await self._place(team_id, document_id, share, conversation_id, filename=clean(filename))
         await shares.delete_shares(self._session, team_id, replaced)
         if recorded.status is DocumentStatus.READY:
             await self.replace_former(team_id, document_id, filename=filename, share=share)
@@ -116,7 +116,7 @@ class DocumentRepository:
         replaced, _ = await versions.list_replaced(
             self._session, team_id, document.id, clean(filename), share, ready=False
         )
-        await self._place(team_id, document.id, share, conversation_id)
+        await self._place(team_id, document.id, share, conversation_id, filename=document.filename)
         await shares.delete_shares(self._session, team_id, replaced)
         return document.id
 
@@ -136,12 +136,14 @@ class DocumentRepository:
         return await self._update(team_id, [document_id], values) == 1
 
     async def get(self, team_id: str, document_id: UUID) -> Document | None:
-        """Return one document, whoever may read it: for its uploader and for jobs."""
-        return await self._session.scalar(_documents(team_id, None).where(Document.id == document_id))
+        """Return one document with all its shares, whoever may read it: for jobs."""
+        return await self._session.scalar(_documents(team_id, true()).where(Document.id == document_id))
 
     async def get_for(self, team_id: str, document_id: UUID, audience: Audience) -> Document | None:
-        """Return one document with its uploader and those of its shares that the audience knows."""
-        return await self._session.scalar(_documents(team_id, audience).where(Document.id == document_id))
+        """Return one document with those of its shares that the audience knows, and who shared it there."""
+        known = _known_to(audience)
+        documents = _documents(team_id, known).where(Document.id == document_id, Document.shares.any(known))
+        return await self._session.scalar(documents)
 
     async def list_recent(
         self,
@@ -153,20 +155,23 @@ class DocumentRepository:
         after: UUID | None = None,
         limit: int = 20,
     ) -> list[Document]:
-        """Return documents, newest first, from the one after `after`, with uploader and shares.
+        """Return documents by the shares that tell of them, newest first, from the one after the share `after`.
 
+        Each comes with the shares that its list is made of: those that the audience knows, and that `uploader_id` made.
         `audience` None: all of one person's own. Raises ValueError when neither narrows the list.
         """
         if audience is None and uploader_id is None:
             raise ValueError("a list of documents needs an audience or an uploader")
-        page = _documents(team_id, audience).order_by(Document.id.desc()).limit(limit)
+        known = true() if audience is None else _known_to(audience)
         if uploader_id is not None:
-            page = page.where(Document.uploader_id == uploader_id)
+            known &= DocumentShare.shared_by == uploader_id
+        shown = _shown(team_id, known)
+        page = _documents(team_id, known).join(shown, shown.c.document_id == Document.id)
         if status is not None:
             page = page.where(Document.status == status)
         if after is not None:
-            page = page.where(Document.id < after)
-        return list(await self._session.scalars(page))
+            page = page.where(shown.c.id < after)
+        return list(await self._session.scalars(page.order_by(shown.c.id.desc()).limit(limit)))
 
     async def update(self, team_id: str, document_id: UUID, **changes: Unpack[DocumentChanges]) -> bool:
         """Change one document; False when it is gone."""
@@ -189,6 +194,10 @@ class DocumentRepository:
     async def delete(self, team_id: str, document_id: UUID) -> int:
         """Delete a document everywhere, with its chunks, vectors and shares; return 0 or 1."""
         return await shares.delete_documents(self._session, team_id, [document_id])
+
+    async def delete_shares_by(self, team_id: str, document_id: UUID, user_id: UUID) -> int:
+        """Take away what one person shared of a document, and it with its last share; return how many shares went."""
+        return await shares.delete_shares_by(self._session, team_id, user_id, document_id=document_id)
 
     async def delete_share(self, team_id: str, document_id: UUID, *, channel_id: str) -> int:
         """Take a document out of one channel, and away with its last share; return how many shares went."""
@@ -221,8 +230,10 @@ class DocumentRepository:
         statement = text(f"DELETE FROM document_chunks WHERE team_id = :team AND id IN ({_OLD_CHUNKS}) RETURNING id")
         return len((await self._session.execute(statement, parameters)).all())
 
-    async def _place(self, team_id: str, document_id: UUID, share: Share, conversation_id: UUID | None) -> None:
-        await shares.record_share(self._session, team_id, document_id, share)
+    async def _place(
+        self, team_id: str, document_id: UUID, share: Share, conversation_id: UUID | None, *, filename: str
+    ) -> None:
+        await shares.record_share(self._session, team_id, document_id, share, filename=filename)
         if conversation_id is not None:
             link = {"team": team_id, "document": document_id, "conversation": conversation_id}
             await self._session.execute(_LINK, link)
@@ -247,15 +258,21 @@ class DocumentRepository:
         return len((await self._session.scalars(statement)).all())
 
 
-def _documents(team_id: str, audience: Audience | None) -> Select[Document]:
-    """Return the selection that an audience sees, shares of other places left out; None sees all."""
-    shown = selectinload(Document.shares)
-    documents = select(Document).where(Document.team_id == team_id)
-    if audience is not None:
-        readable = DocumentShare.channel_id == any_(literal(sorted(audience.channel_ids), ARRAY(Text)))
-        shown = selectinload(Document.shares.and_(readable))
-        documents = documents.where(Document.shares.any(readable))
-    return documents.options(shown, selectinload(Document.uploader)).execution_options(populate_existing=True)
+def _documents(team_id: str, known: ColumnElement[bool]) -> Select[Document]:
+    """Return the selection of documents with those of their shares that are known."""
+    shown = selectinload(Document.shares.and_(known)).selectinload(DocumentShare.sharer)
+    return select(Document).where(Document.team_id == team_id).options(shown).execution_options(populate_existing=True)
+
+
+def _known_to(audience: Audience) -> ColumnElement[bool]:
+    return DocumentShare.channel_id == any_(literal(sorted(audience.channel_ids), ARRAY(Text)))
+
+
+def _shown(team_id: str, known: ColumnElement[bool]) -> Subquery:
+    """Return, of each document with a known share, the one that tells of it."""
+    document = DocumentShare.document_id
+    told = select(document, DocumentShare.id).where(DocumentShare.team_id == team_id, known).ext(distinct_on(document))
+    return told.order_by(document, DocumentShare.message_ts.is_(None), DocumentShare.id.desc()).subquery()
 
 
 _IS_FILE_KNOWN = text("""

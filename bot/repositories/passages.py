@@ -85,12 +85,15 @@ class PassageRepository:
         weight: float = 0.5,
         floor: float,
         limit: int,
+        share: int | None = None,
         document_ids: Sequence[UUID] | None = None,
         prefer: str | None = None,
     ) -> SearchResult:
         """Return the best of what the audience may read: every visible chunk is scored, in one statement.
 
-        `weight` is the lexical share of the score; it is 1 without a `vector`. Of a passage's shares the one in channel `prefer` is named, when there is one.
+        `weight` is the lexical share of the score; it is 1 without a `vector`. One document gives at most `share` passages
+        while others come near the best (`blend.NEAR`) and clear the floor. Of a passage's shares the one in channel
+        `prefer` is named, when there is one.
         """
         _same_team(team_id, audience)
         parameters = search_parameters(
@@ -99,7 +102,9 @@ class PassageRepository:
             query_words,
             vector,
             weight=weight,
+            floor=floor,
             limit=limit,
+            share=share,
             document_ids=document_ids,
             prefer=prefer,
         )

@@ -15,6 +15,7 @@ from bot.repositories import shares
 from bot.repositories.channels import personal_channel_id
 from bot.repositories.copies import delete_orphaned_copies
 from bot.repositories.documents import FILE
+from bot.repositories.naming import NAME, SHOWN_FIRST
 from bot.repositories.tombstones import TombstoneRepository
 from bot.repositories.users import UserRepository
 from bot.text.clean import clean
@@ -134,9 +135,15 @@ _THEIR_EVENT = "i.team_id = :team AND encode(i.body, 'escape') ~ CAST(:names AS 
 """Raw events that name them, wherever: as their author, in what an edit replaced, mentioned by others."""
 
 _THEIR_DOCUMENT = """
-    d.team_id = :team AND (d.uploader_id = :user
-                           OR d.id IN (SELECT document_id FROM document_shares WHERE team_id = :team AND shared_by = :user))
+    d.team_id = :team AND d.id IN (SELECT document_id FROM document_shares WHERE team_id = :team AND shared_by = :user)
 """
+
+_THEIR_NAMES = f"""
+    SELECT DISTINCT ON (s.document_id) s.document_id, {NAME} AS filename, s.created_at
+      FROM document_shares s JOIN documents d ON d.team_id = s.team_id AND d.id = s.document_id
+     WHERE s.team_id = :team AND s.shared_by = :user ORDER BY s.document_id, {SHOWN_FIRST}
+"""
+"""What they called their documents, and when they shared them: the row itself tells of whoever was first."""
 
 _ROWS = {
     "person": "SELECT to_jsonb(u) FROM users u WHERE u.team_id = :team AND u.id = :user",
@@ -148,7 +155,10 @@ _ROWS = {
     "AND (c.started_by = :user OR c.channel_id = ANY(CAST(:places AS text[]))) ORDER BY c.id",
     "messages": f"SELECT to_jsonb(m) FROM messages m WHERE {_THEIR_MESSAGE} ORDER BY m.id",
     "answers": f"SELECT to_jsonb(a) FROM messages a WHERE {_ANSWER_TO_THEM} ORDER BY a.id",
-    "documents": f"SELECT to_jsonb(d) FROM documents d WHERE {_THEIR_DOCUMENT} ORDER BY d.id",
+    "documents": f"""
+        SELECT to_jsonb(d) - '{{uploader_id, updated_at, version}}'::text[]
+               || jsonb_build_object('filename', s.filename, 'created_at', s.created_at)
+          FROM documents d JOIN ({_THEIR_NAMES}) AS s ON s.document_id = d.id WHERE d.team_id = :team ORDER BY d.id""",
     "shares": "SELECT to_jsonb(s) FROM document_shares s WHERE s.team_id = :team AND s.shared_by = :user ORDER BY s.id",
     "passages": f"SELECT to_jsonb(p) FROM document_chunks p WHERE p.team_id = :team "
     f"AND p.document_id IN (SELECT d.id FROM documents d WHERE {_THEIR_DOCUMENT}) ORDER BY p.document_id, p.chunk_index",

@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db.models import UNFINISHED
+from bot.repositories.naming import NAME
 from bot.values import DocumentStatus, FileProgress, MessageProgress
 
 RECEIPT = "receipt"
@@ -85,8 +86,8 @@ _OF_MESSAGE = text(f"""
            AND thread = :thread AND ids ->> 'message_ts' = :message_ts
          ORDER BY ids ->> 'file_id', id
     ), shared AS (
-        SELECT d.id AS document_id, d.filename, d.status, d.error, d.version, d.chunks_stored, d.chunk_total,
-               d.updated_at, s.file_id
+        SELECT d.id AS document_id, first_value({NAME}) OVER (PARTITION BY d.id ORDER BY s.id) AS filename, d.status,
+               d.error, d.version, d.chunks_stored, d.chunk_total, d.updated_at, s.file_id
           FROM document_shares s JOIN documents d ON d.team_id = s.team_id AND d.id = s.document_id
          WHERE s.team_id = :team AND s.channel_id = :channel AND s.message_ts = :message_ts
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.repositories.audience import PERSONAL_PREFIX
 from bot.repositories.copies import delete_orphaned_copies
 
 
@@ -32,8 +33,8 @@ class RetractionRepository:
     async def retract(self, team_id: str, document_ids: Collection[UUID], *, notice: str) -> int:
         """Put `notice` in place of every answer that cites one of these and was given where it can't be read any more.
 
-        In a direct message it can be read while it is shared anywhere; in a channel, there or in a public one.
-        Returns how many answers there were. What Slack never showed to everybody, a private answer, is done with then.
+        In a channel it can be read while it is shared there, or in a public one when only full members are about; by an
+        asker alone, while it is shared where they are, or in a public one when they are a full member. Returns how many answers there were. What Slack never showed to everybody, a private answer, is done with then.
         """
         parameters = {"team": team_id, "documents": list(document_ids), "notice": notice}
         return len((await self._session.execute(_RETRACT, parameters)).all())
@@ -58,25 +59,47 @@ class RetractionRepository:
         return count
 
 
-_RETRACT = text("""
+_RETRACT = text(f"""
+    WITH citing AS (
+        SELECT DISTINCT m.id, m.channel_id, CAST(source ->> 'document_id' AS uuid) AS document_id,
+               coalesce(q.author_id, c.started_by) AS asker_id
+          FROM messages m
+          JOIN conversations c ON c.team_id = :team AND c.id = m.conversation_id
+          LEFT JOIN messages q ON q.team_id = :team AND q.channel_id = m.channel_id AND q.slack_ts = m.reply_to
+         CROSS JOIN jsonb_array_elements(m.sources) AS source
+         WHERE m.team_id = :team AND m.role = 'assistant'
+           AND CAST(source ->> 'document_id' AS uuid) = ANY(CAST(:documents AS uuid[]))
+    ), given AS (
+        SELECT citing.*, a.slack_user_id, coalesce(a.kind = 'member', false) AS by_member,
+               coalesce(p.kind IN ('im', 'personal'), citing.channel_id LIKE 'private:%') AS asker_alone,
+               coalesce(NOT p.has_outsiders, false) AS members_only
+          FROM citing
+          LEFT JOIN users a ON a.team_id = :team AND a.id = citing.asker_id
+          LEFT JOIN channels p ON p.team_id = :team AND p.channel_id = citing.channel_id
+    ), unread AS (
+        SELECT g.id FROM given g
+         WHERE NOT EXISTS (
+                   SELECT FROM document_shares s
+                     LEFT JOIN channels c ON c.team_id = :team AND c.channel_id = s.channel_id
+                    WHERE s.team_id = :team AND s.document_id = g.document_id
+                      AND (s.channel_id = g.channel_id
+                           OR c.kind = 'public' AND CASE WHEN g.asker_alone THEN g.by_member ELSE g.members_only END
+                           OR g.asker_alone AND (s.channel_id = '{PERSONAL_PREFIX}' || g.asker_id
+                               OR EXISTS (SELECT FROM channel_members x
+                                           WHERE x.team_id = :team AND x.channel_id = s.channel_id
+                                             AND x.slack_user_id = g.slack_user_id))))
+    )
     UPDATE messages m
        SET content = :notice, sources = '[]',
            state = CASE WHEN m.slack_ts IS NULL THEN 'retracted' ELSE 'retracting' END
-     WHERE m.team_id = :team AND m.role = 'assistant'
-       AND EXISTS (
-               SELECT 1 FROM jsonb_array_elements(m.sources) AS cited
-                WHERE CAST(cited ->> 'document_id' AS uuid) = ANY(CAST(:documents AS uuid[]))
-                  AND NOT EXISTS (
-                          SELECT 1
-                            FROM document_shares s
-                            LEFT JOIN channels c ON c.team_id = :team AND c.channel_id = s.channel_id
-                            LEFT JOIN channels place ON place.team_id = :team AND place.channel_id = m.channel_id
-                           WHERE s.team_id = :team AND s.document_id = CAST(cited ->> 'document_id' AS uuid)
-                             AND (s.channel_id = m.channel_id OR c.kind = 'public'
-                                  OR coalesce(place.kind, 'im') IN ('im', 'personal'))))
+     WHERE m.team_id = :team AND m.id IN (SELECT id FROM unread)
     RETURNING m.id
 """)
-"""Looks at every answer of the workspace: deletions are few, and nobody waits for this one."""
+"""Looks at every answer of the workspace: deletions are few, and nobody waits for this one.
+
+Who sees an answer is told as in `audience.py`, for many answers at once, by what is known of people and channels now. An
+answer in a channel is seen by whoever is in it, so that its asker's kind doesn't matter there.
+"""
 
 _UNSHOWN = text("""
     SELECT m.id AS message_id, m.channel_id, c.thread_ts, m.slack_ts, coalesce(m.reply_to, '') AS reply_to

@@ -12,6 +12,7 @@ from sqlalchemy import RowMapping, text
 from bot.db.models import UNFINISHED
 from bot.repositories.audience import AUDIENCE, BEYOND, MARKED, STALE
 from bot.repositories.buckets import CHARGED, Costs, charge_parameters
+from bot.repositories.naming import NAME
 from bot.repositories.people import PERSON
 from bot.repositories.usage import TOKENS_TODAY
 from bot.text.clean import clean, clean_or_none, to_json
@@ -21,10 +22,10 @@ PENDING_FILES = f"""
     (SELECT count(*) FROM work w
       WHERE w.team_id = :team AND w.{UNFINISHED} AND w.task = 'ingest'
         AND w.thread = CAST(:channel AS text) || ':' || CAST(:thread_ts AS text)) AS pending_files,
-    ARRAY(SELECT DISTINCT d.filename
+    ARRAY(SELECT DISTINCT {NAME}
             FROM document_shares s JOIN documents d ON d.team_id = s.team_id AND d.id = s.document_id
            WHERE s.team_id = :team AND s.channel_id = :channel AND s.thread_ts = :thread_ts
-             AND d.status = 'processing' ORDER BY d.filename) AS processing"""
+             AND d.status = 'processing' ORDER BY 1) AS processing"""
 """The thread's files that are not read yet: how many, and the names of those known by name."""
 
 CONVERSATION = """
@@ -109,8 +110,8 @@ is stored, or when an edit makes one of what was read with the thread: not again
 """
 
 RECORD_ANSWER = text("""
-WITH cited AS (
-    SELECT id FROM documents WHERE team_id = :team AND id = ANY(CAST(:cited AS uuid[])) FOR KEY SHARE
+WITH cited AS MATERIALIZED (
+    SELECT id FROM documents WHERE team_id = :team AND id = ANY(CAST(:cited AS uuid[])) ORDER BY id FOR KEY SHARE
 ), answer AS (
     INSERT INTO messages (team_id, id, conversation_id, channel_id, slack_ts, role, content, reply_to, sources, model,
                           token_count, prompt_tokens, completion_tokens, latency_ms, state)
@@ -141,13 +142,15 @@ WITH cited AS (
     ON CONFLICT DO NOTHING
 )
 SELECT (SELECT id FROM answer) AS id,
-       ARRAY(SELECT unnest(CAST(:cited AS uuid[])) EXCEPT SELECT id FROM cited) AS missing
+       ARRAY(SELECT unnest(CAST(:cited AS uuid[]))
+             EXCEPT SELECT id FROM cited WHERE is_shared(:team, id, CAST(:channels AS text[]))) AS missing
 """)
 """An answer is stored once; one that reading the thread stored before, as bare text, is completed, and one that somebody
 deleted as soon as it stood there isn't stored. Nor is one to a question of others that was deleted with theirs.
 
-What it cost is stored even if the answer was there already: it was spent. A cited document that is deleted meanwhile is
-missing, or else its deletion waits until the answer can be found.
+What it cost is stored even if the answer was there already: it was spent. A cited document that is deleted meanwhile, or
+taken out of all channels of the turn's audience, is missing, or else whoever does it waits until the answer can be found:
+they lock the document too, and `is_shared` looks after that, with a snapshot of its own.
 """
 
 RECORD_THREAD = text("""
@@ -228,7 +231,8 @@ def answer_parameters(question: Question, turn: TurnContext, answer: Answer, usa
         "reply_to": question.ts,
         "is_repeated": bool(question.repeats),
         "content": clean(answer.text),
-        "cited": list({citation.document_id for citation in answer.citations}),
+        "cited": sorted({citation.document_id for citation in answer.citations}),
+        "channels": sorted(turn.channel_ids),
         "sources": to_json([source_from(citation) for citation in answer.citations]),
         "model": clean_or_none(answer.usage.model) or None,
         "prompt_tokens": answer.usage.prompt_tokens,

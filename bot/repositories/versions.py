@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.repositories.naming import KNOWN_NAME
 from bot.values import DocumentStatus, Share, new_id
 
 
@@ -82,11 +83,11 @@ _RAISE_VERSION = text("""
     RETURNING status, version, error, chunks_stored
 """)
 
-_REPLACED = text("""
+_REPLACED = text(f"""
     SELECT s.id, d.status = 'ready' AS is_ready, CASE WHEN d.sha256 IS NULL THEN 0 ELSE d.version END AS version
       FROM document_shares s JOIN documents d ON d.team_id = s.team_id AND d.id = s.document_id
      WHERE s.team_id = :team AND s.channel_id = :channel AND s.document_id <> :document
        AND (s.file_id = CAST(:file AS text)
-            OR s.shared_by = :shared_by AND d.filename = :filename
+            OR s.shared_by = :shared_by AND {KNOWN_NAME} = :filename
                AND coalesce(s.message_ts < CAST(:message_ts AS text), true))
 """)

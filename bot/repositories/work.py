@@ -135,12 +135,13 @@ class WorkRepository:
         """
         return len((await self._session.execute(_STOP_IN_CHANNEL, {"team": team_id, "channel": channel_id})).all())
 
-    async def stop_readings(self, team_id: str, document_id: UUID) -> int:
+    async def stop_readings(self, team_id: str, document_id: UUID, *, user_id: UUID | None = None) -> int:
         """Withdraw the reading of a document that is about to be deleted; return how many there were.
 
-        Nobody who begins anew after a crash brings it back then.
+        With a `user_id`, as far as they shared it. Nobody who begins anew after a crash brings it back then.
         """
-        return len((await self._session.execute(_STOP_READINGS, {"team": team_id, "document": document_id})).all())
+        parameters = {"team": team_id, "document": document_id, "user": user_id}
+        return len((await self._session.execute(_STOP_READINGS, parameters)).all())
 
     async def is_any_in_channel(self, team_id: str, channel_id: str) -> bool:
         """Tell whether somebody is still at something in this channel."""
@@ -233,7 +234,9 @@ _STOP_READINGS = text("""
     UPDATE work SET state = 'stopped', epoch = epoch + 1, updated_at = now()
      WHERE team_id = :team AND task = 'ingest' AND state IN ('queued', 'running')
        AND (ids ->> 'file_id', ids ->> 'channel_id') IN (
-           SELECT file_id, channel_id FROM document_shares WHERE team_id = :team AND document_id = :document)
+           SELECT file_id, channel_id FROM document_shares
+            WHERE team_id = :team AND document_id = :document
+              AND (CAST(:user AS uuid) IS NULL OR shared_by = :user))
     RETURNING id
 """)
 

@@ -15,6 +15,7 @@ from bot.errors import Forbidden, InvalidRequest, NotFound, UnreadableFile
 from bot.repositories.audit import AuditRepository
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.documents import DocumentRepository
+from bot.repositories.naming import name_of, shown_of
 from bot.repositories.tombstones import TombstoneRepository
 from bot.repositories.users import UserRepository
 from bot.repositories.work import WorkRepository
@@ -40,23 +41,27 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class DocumentView:
-    """A document as a person sees it."""
+    """A document as a person sees it: its name, who shared it and when are told by one share that they know of.
+
+    `share_id` is that share.
+    """
 
     id: UUID
+    share_id: UUID
     filename: str
     status: DocumentStatus
     error: str | None
     file_type: str | None
     size_bytes: int
     version: int
-    created_at: datetime
+    shared_at: datetime
     uploader: str | None
     channel_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentPage:
-    """One page of a list, newest first; `after` continues it, None at its end."""
+    """One page of a list, newest first; the share `after` continues it, None at its end."""
 
     documents: tuple[DocumentView, ...]
     after: UUID | None
@@ -136,7 +141,7 @@ class DocumentService:
                 audience.team_id, audience=audience, status=status, after=after, limit=limit + 1
             )
         views = tuple(_view(row) for row in rows[:limit])
-        return DocumentPage(views, after=views[-1].id if len(rows) > limit else None)
+        return DocumentPage(views, after=views[-1].share_id if len(rows) > limit else None)
 
     async def get(self, audience: Audience, document_id: UUID) -> DocumentView:
         """Return one document. Raises NotFound when it isn't there for this audience."""
@@ -145,38 +150,36 @@ class DocumentService:
     async def delete(
         self, audience: Audience, document_id: UUID, *, user_id: UUID, is_admin: bool, by: str | None = None
     ) -> str:
-        """Delete a document everywhere, for its uploader or an admin; return its filename.
+        """Delete a document: what the asker shared of it, wherever, or all of it for an admin; return its name.
 
-        `by`: who stands for it in the audit log; none: the user. Raises NotFound when the asker can't see it, Forbidden
-        when it is another's: the attempt is in the audit log then.
+        Where others shared the same bytes, they stay shared, and whoever deleted theirs isn't told of it. `by`: who stands
+        for it in the audit log; none: the user. Raises NotFound when the asker can't see it, Forbidden when they didn't
+        share it: the attempt is in the audit log then.
         """
         document = await self._visible(audience, document_id)
-        is_theirs = is_admin or document.uploader_id == user_id
         async with self._sessions.tenant(audience.team_id) as session:
-            documents = DocumentRepository(session)
-            if is_theirs:
-                await WorkRepository(session).stop_readings(audience.team_id, document_id)
-            if is_theirs and not await documents.delete(audience.team_id, document_id):
+            owner_id = None if is_admin else user_id
+            is_done = await self._take_away(session, audience.team_id, document_id, owner_id=owner_id)
+            if not is_done and (is_admin or any(share.shared_by == user_id for share in document.shares)):
                 raise _unknown(document_id)  # somebody else was a moment earlier
-            if is_theirs:
-                await self._retract(session, audience.team_id, [document_id])
-            deed = Deed.DOCUMENT_DELETED if is_theirs else Deed.DOCUMENT_DELETION_REFUSED
+            deed = Deed.DOCUMENT_DELETED if is_done else Deed.DOCUMENT_DELETION_REFUSED
             entry = _about(document, deed, by=by or f"user:{user_id}", details={"is_admin": is_admin})
             await AuditRepository(session).record(audience.team_id, entry)
-        if not is_theirs:
+        if not is_done:
             message = "Only the person who shared a document, or an admin, can delete it."
-            raise Forbidden("not the uploader", user_message=message)
+            raise Forbidden("not theirs", user_message=message)
         log.info("document.deleted", document_id=str(document_id))
-        return document.filename
+        return _view(document).filename
 
     async def retry(self, audience: Audience, document_id: UUID, *, by: str = BOT) -> str:
         """Read a document in error once more, later; return its filename."""
         document = await self._visible(audience, document_id)
+        name = _view(document).filename
         if document.status == DocumentStatus.READY:
-            raise InvalidRequest("ready", user_message=f"{document.filename} is read already.")
+            raise InvalidRequest("ready", user_message=f"{name} is read already.")
         share = next((s for s in document.shares if s.file_id and s.channel_id in audience.channel_ids), None)
         if share is None:
-            message = f"I don't keep files: please upload {document.filename} again."
+            message = f"I don't keep files: please upload {name} again."
             raise InvalidRequest("no Slack file", user_message=message)
         errand = reread_errand(
             audience.team_id,
@@ -189,7 +192,7 @@ class DocumentService:
             await self._enqueue(session, errand)
             entry = _about(document, Deed.DOCUMENT_RETRIED, by=by, details={"file_id": share.file_id})
             await AuditRepository(session).record(audience.team_id, entry)
-        return document.filename
+        return name
 
     async def give_up(self, file: SharedFile, reason: str, *, claim: Claim) -> None:
         """Record that a file can't be read, with the reason a person will see."""
@@ -221,6 +224,18 @@ class DocumentService:
             raise NotFound(slack_user_id)
         return user
 
+    async def _take_away(self, session: Session, team_id: str, document_id: UUID, *, owner_id: UUID | None) -> bool:
+        """Delete what `owner_id` shared of a document, None: all of it; tell whether there was anything."""
+        documents = DocumentRepository(session)
+        await WorkRepository(session).stop_readings(team_id, document_id, user_id=owner_id)
+        if owner_id is None:
+            count = await documents.delete(team_id, document_id)
+        else:
+            count = await documents.delete_shares_by(team_id, document_id, owner_id)
+        if count:
+            await self._retract(session, team_id, [document_id])
+        return count > 0
+
     async def _retract(self, session: Session, team_id: str, document_ids: Sequence[UUID]) -> None:
         for errand in retract_errands(team_id, document_ids):
             await self._enqueue(session, errand)
@@ -242,15 +257,17 @@ def _about(document: Document, deed: Deed, *, by: str, details: dict[str, str | 
 
 
 def _view(row: Document) -> DocumentView:
+    share = shown_of(row.shares)
     return DocumentView(
         id=row.id,
-        filename=row.filename,
+        share_id=share.id,
+        filename=name_of(row, share),
         status=DocumentStatus(row.status),
         error=row.error,
         file_type=row.file_type,
         size_bytes=row.file_size,
         version=row.version,
-        created_at=row.created_at,
-        uploader=row.uploader.name if row.uploader else None,
+        shared_at=share.created_at,
+        uploader=share.sharer.name if share.sharer else None,
         channel_ids=tuple(share.channel_id for share in row.shares),
     )

@@ -18,7 +18,7 @@ from bot.values import Audience, ModelId, SearchResult, Vector
 
 log = structlog.get_logger()
 
-CANDIDATES = 20
+REORDERED = 20
 """How many of the best by score are put in order once more, by how near the question's words stand to each other."""
 
 
@@ -49,12 +49,16 @@ class SearchService:
         audience: Audience,
         limit: int | None = None,
         document_ids: Sequence[UUID] | None = None,
+        prefer: str | None = None,
+        spread: bool = False,
         model_id: ModelId | None = None,
         vector: Vector | None = None,
         by_words: bool = False,
     ) -> SearchResult:
         """Return the passages nearest to `text`, best first; none when nothing clears the floor.
 
+        What a passage's document is called, and where, is told by its share in the channel `prefer`, if it has one there.
+        `spread`: at most half of them are of one document, while others come nearly as near to the text as the best.
         `model_id` and `vector` spare a look-up and an embedding where the caller has them; `by_words` asks for no
         embedding at all. Without one, as when the embedding model doesn't answer, BM25 alone makes the score.
         """
@@ -74,8 +78,10 @@ class SearchService:
                 audience=audience,
                 weight=self._weight,
                 floor=self._floor,
-                limit=max(limit, CANDIDATES),
+                limit=limit if spread else max(limit, REORDERED),
+                share=(limit + 1) // 2 if spread else None,
                 document_ids=document_ids,
+                prefer=prefer,
             )
         return _ordered(text, found, limit=limit)
 
@@ -83,8 +89,8 @@ class SearchService:
 def _ordered(text: str, found: SearchResult, *, limit: int) -> SearchResult:
     """Return the best `limit` passages, those whose words stand nearer to each other first. Scores stay what they are."""
     nearness = Nearness(text, found.term_weights)
-    rank = {passage.chunk_id: passage.score + nearness.bonus(passage.text) for passage in found.nearest[:CANDIDATES]}
-    order = sorted(found.nearest[:CANDIDATES], key=lambda passage: -rank[passage.chunk_id])
-    nearest = (*order, *found.nearest[CANDIDATES:])[:limit]
+    rank = {passage.chunk_id: passage.score + nearness.bonus(passage.text) for passage in found.nearest[:REORDERED]}
+    order = sorted(found.nearest[:REORDERED], key=lambda passage: -rank[passage.chunk_id])
+    nearest = (*order, *found.nearest[REORDERED:])[:limit]
     kept = {passage.chunk_id for passage in found.passages}
     return SearchResult(tuple(p for p in nearest if p.chunk_id in kept), nearest, found.term_weights)

@@ -88,6 +88,8 @@ class AnswerWriter:
         result = await self._search.search(
             search_text,
             audience=Audience(question.team_id, turn.channel_ids),
+            prefer=question.channel_id,
+            spread=True,
             model_id=turn.embedding_model_id,
             vector=vector,
             by_words=vector is None,

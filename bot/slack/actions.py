@@ -137,7 +137,7 @@ class ActionListeners:
             user_id=viewer.id,
             is_admin=viewer.is_admin,
         )
-        return f"{name} is forgotten.", []
+        return f"{name} is forgotten{'' if viewer.is_admin else ' wherever you shared it'}.", []
 
     async def _retry(self, body: Body, action: Body) -> Shown:
         name = await self._documents.retry(

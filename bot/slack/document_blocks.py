@@ -31,7 +31,7 @@ def document_blocks(document: DocumentView) -> list[Block]:
     lines = [
         literal(line_of(document.filename, limit=NAME_LIMIT), bold=True),
         literal(f"\n{_SIGNS[document.status]}, version {document.version}, {_size(document.size_bytes)}"),
-        literal(f"\nshared by {_uploader(document)} on {document.created_at:%d %B %Y}"),
+        literal(f"\nshared by {_uploader(document)} on {document.shared_at:%d %B %Y}"),
         literal(f"\nid {document.id}"),
     ]
     if document.error:
@@ -44,7 +44,11 @@ def document_blocks(document: DocumentView) -> list[Block]:
 
 def confirm_blocks(document: DocumentView) -> list[Block]:
     """Return the question before a document is deleted."""
-    text = f"Delete {line_of(document.filename, limit=NAME_LIMIT)} everywhere? I will forget it at once, and can't undo that. Slack keeps its file."
+    name = line_of(document.filename, limit=NAME_LIMIT)
+    text = (
+        f"Delete {name} everywhere? I will forget it at once wherever you shared it, for an admin wherever anybody did, "
+        "and can't undo that. Slack keeps its file."
+    )
     return [
         *said(text),
         actions(

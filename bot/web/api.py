@@ -129,7 +129,7 @@ class DocumentEndpoints:
         return web.json_response(document_json(view))
 
     async def delete(self, request: web.Request, caller: Caller) -> web.Response:
-        """204: deleted everywhere, by its uploader or an administrator."""
+        """204: deleted wherever the caller shared it, or by an administrator everywhere."""
         document_id, account = id_of(request, "document"), caller.account
         desk = self._find(account.team_id)
         audience = await _audience(desk, caller)

@@ -33,7 +33,7 @@ def document_json(view: DocumentView) -> dict[str, Any]:
         "file_type": view.file_type,
         "size_bytes": view.size_bytes,
         "version": view.version,
-        "created_at": view.created_at.isoformat(),
+        "created_at": view.shared_at.isoformat(),
         "uploader": view.uploader,
         "channel_ids": list(view.channel_ids),
     }

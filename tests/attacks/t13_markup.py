@@ -149,7 +149,7 @@ def _passages(text: str) -> Shown:
 
 def _document(text: str) -> DocumentView:
     now = datetime(2026, 11, 1, tzinfo=UTC)
-    return DocumentView(new_id(), text, DocumentStatus.ERROR, text, None, 1, 1, now, text, ())
+    return DocumentView(new_id(), new_id(), text, DocumentStatus.ERROR, text, None, 1, 1, now, text, ())
 
 
 def _document_card(text: str) -> Shown:

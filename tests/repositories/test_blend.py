@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from bot.db.engine import Sessions
-from bot.repositories.blend import SEARCH, search_parameters
+from bot.repositories.blend import NEAR, SEARCH, search_parameters
 from bot.repositories.channels import ChannelRepository
 from bot.repositories.documents import DocumentRepository
 from bot.repositories.passages import PassageRepository
@@ -42,6 +42,7 @@ async def search(
     weight: float = 0.5,
     floor: float = 0.0,
     limit: int = 10,
+    share: int | None = None,
     model: int = 1,
     document_ids: list[UUID] | None = None,
     prefer: str | None = None,
@@ -55,6 +56,7 @@ async def search(
         weight=weight,
         floor=floor,
         limit=limit,
+        share=share,
         document_ids=document_ids,
         prefer=prefer,
     )
@@ -123,6 +125,41 @@ async def test_search_finds_exactly_the_best_of_all_that_may_be_read(
             assert {p.text: p.score for p in found.nearest} == pytest.approx(
                 {p.text: expected[p.text] for p in found.nearest}, abs=2e-4
             )
+
+
+def spread(scores: Mapping[str, float], *, floor: float, limit: int, share: int) -> list[float]:
+    """Return the scores of the best, of one document no more than its share while others come near and clear the floor."""
+    chosen: list[str] = []
+    best = sorted(scores, key=lambda piece: -scores[piece])
+    cleared = [piece for piece in best if scores[piece] >= floor]
+    for piece in (piece for piece in cleared if scores[piece] >= NEAR * scores[best[0]]):
+        document = piece.split("c", 1)[0]
+        if sum(other.split("c", 1)[0] == document for other in chosen) < share:
+            chosen.append(piece)
+    for piece in (*cleared, *best):
+        if piece not in chosen:
+            chosen.append(piece)
+    return sorted((scores[piece] for piece in chosen[:limit]), reverse=True)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_no_document_gives_more_than_its_share_while_others_come_near(sessions: Sessions, seed: int) -> None:
+    library = Library(seed, documents=4, chunks=24)
+    rng, changed = random.Random(seed), 0
+    async with sessions.tenant(TEAM) as session:
+        await library.store(session)
+        seen = audience(*library.channels)
+
+        for n in range(12):
+            query, floor = " ".join(rng.choices(WORDS, k=3)), rng.choice([-1.0, 0.1, 0.3, 0.5, 2.0])
+            vector = unit(999_000 + n, 32)
+            found = await search(session, query, vector, seen, floor=floor, limit=4, share=1)
+            scores = library.scores({word.own: word.count for word in query_words(query)}, vector, seen, 0.5)
+
+            expected = spread(scores, floor=floor, limit=4, share=1)
+            assert [p.score for p in found.nearest] == pytest.approx(expected, abs=2e-4)
+            changed += expected != pytest.approx(sorted(scores.values(), reverse=True)[:4])
+    assert changed, "the share never mattered"
 
 
 async def test_a_search_is_one_statement(sessions: Sessions, engine: AsyncEngine) -> None:
@@ -218,7 +255,9 @@ async def test_a_few_large_documents_are_never_read_from_end_to_end_for_one_smal
             [QueryWord(1, (1,))],
             unit(1),
             weight=0.5,
+            floor=0.2,
             limit=8,
+            share=4,
             document_ids=None,
             prefer=None,
         )

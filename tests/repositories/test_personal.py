@@ -59,7 +59,7 @@ async def test_what_others_shared_too_stays_as_theirs_and_its_file_may_come_agai
         kept = await documents.get(TEAM, both.id)
         assert kept is not None
         assert [(share.channel_id, share.shared_by) for share in kept.shares] == [("C2", ben)]
-        assert kept.uploader is None
+        assert kept.uploader_id is None
         tombstones = TombstoneRepository(session)
         assert [await tombstones.is_gone(TEAM, "file", file) for file in ("F1", "F2")] == [True, False]
 

@@ -324,6 +324,56 @@ async def test_the_deletion_of_a_document_finds_the_answer_that_is_just_being_st
     assert retracted == 1
 
 
+async def cited_and_shared_in_private_too(sessions: Sessions, asked: Question) -> tuple[TurnContext, Answer]:
+    """Share a document in C1 and in GSECRET, begin a turn in C1, and return it with an answer that cites the document."""
+    async with sessions.tenant(TEAM) as session:
+        document_id = await store_texts(session, ["We open at nine."])
+        user = await record_user(session)
+        data = b"handbook.pdf\nWe open at nine."
+        again = await share_bytes(session, data, user=user, channel_id="GSECRET")
+        assert again.id == document_id
+        turn = await begin(session, asked)
+    assert turn.channel_ids == {"C1"}
+    return turn, answer("At nine. [1]", replace(CITATION, document_id=document_id))
+
+
+async def test_an_answer_misses_what_is_just_being_taken_out_of_its_channel_and_stays_in_another(
+    sessions: Sessions,
+) -> None:
+    asked = question(ts=ROOT)
+    turn, cites = await cited_and_shared_in_private_too(sessions, asked)
+
+    async def take_out(session: AsyncSession) -> int:
+        return await DocumentRepository(session).delete_shares_in(TEAM, "C1")
+
+    async def record(session: AsyncSession) -> RecordedAnswer:
+        return await ConversationRepository(session).record_answer(asked, turn, cites, slack_ts="2.0", latency_ms=1)
+
+    _, stored = await overlap(sessions, take_out, record)
+
+    assert stored.missing == (cites.citations[0].document_id,)
+
+
+async def test_who_takes_a_document_out_of_a_channel_finds_the_answer_that_is_just_being_stored(
+    sessions: Sessions,
+) -> None:
+    asked = question(ts=ROOT)
+    turn, cites = await cited_and_shared_in_private_too(sessions, asked)
+
+    async def record(session: AsyncSession) -> RecordedAnswer:
+        return await ConversationRepository(session).record_answer(asked, turn, cites, slack_ts="2.0", latency_ms=1)
+
+    async def take_out(session: AsyncSession) -> int:
+        await DocumentRepository(session).delete_shares_in(TEAM, "C1")
+        ids = [cites.citations[0].document_id]
+        return await RetractionRepository(session).retract(TEAM, ids, notice="Gone.")
+
+    stored, retracted = await overlap(sessions, record, take_out)
+
+    assert stored.missing == ()
+    assert retracted == 1
+
+
 async def test_a_question_that_was_deleted_is_not_stored(sessions: Sessions) -> None:
     asked = question(ts=ROOT)
     async with sessions.tenant(TEAM) as session:

@@ -83,13 +83,14 @@ async def test_a_document_is_shown_with_who_shared_it_and_where(house: House) ->
 
     assert view == DocumentView(
         id=outcome.document_id,
+        share_id=view.share_id,
         filename="handbook.md",
         status=DocumentStatus.READY,
         error=None,
         file_type="md",
         size_bytes=len(HANDBOOK),
         version=1,
-        created_at=view.created_at,
+        shared_at=view.shared_at,
         uploader="Name of U1",
         channel_ids=("C1", "C2"),
     )

@@ -11,6 +11,39 @@ from tests.services.asking import ROOT, answers_stored, ask, question
 from tests.services.conftest import House
 from tests.services.stand_ins import NotedReply, ScriptedChat
 
+# One document among others
+
+
+POISON = "\n\n".join(
+    f"# Notice {number}\n\nThe office opens at noon, the office opens at noon, says notice {number} of the office."
+    for number in range(200)
+).encode()
+
+
+async def prompted(house: House) -> list[str]:
+    asked = await ask(house, about=question("When does the office open?"))
+    return [passage.filename for passage in asked.chat.prompts[0].passages]
+
+
+async def test_a_document_that_says_a_thing_often_leaves_half_of_the_prompt_to_the_others(house: House) -> None:
+    await house.share(POISON, file_id="FP", filename="poison.md", ts="1700000001.000000")
+    for number in range(4):
+        words = f"The office opens at eight, whatever the notices say: so says note {number} of the office."
+        await house.share(words.encode(), file_id=f"F{number}", filename=f"{number}.txt", ts=f"170000000{number + 2}.0")
+
+    names = await prompted(house)
+
+    assert names.count("poison.md") == 4
+    assert {f"{number}.txt" for number in range(4)} < set(names)
+
+
+async def test_a_document_alone_fills_the_prompt(house: House) -> None:
+    await house.share(POISON, file_id="FP", filename="poison.md")
+    await house.share(b"Whales breathe air.", file_id="FW", filename="whales.txt", ts="1700000001.000000")
+
+    assert await prompted(house) == ["poison.md"] * 8
+
+
 # The embedding model is away
 
 

@@ -102,6 +102,38 @@ async def test_the_same_bytes_are_one_document_that_each_owner_sees_in_their_own
     assert second.body["channel_ids"] != first.body["channel_ids"]
 
 
+async def test_to_each_owner_a_document_has_their_own_name_and_day(api: Api, sessions: Sessions) -> None:
+    ada, grace = await api.key("ada"), await api.key("grace")
+    first = (await api.upload(ada, "merger.md", HANDBOOK)).body
+    async with sessions.tenant(TEAM) as session:
+        for table in ("documents", "document_shares"):
+            await session.execute(text(f"UPDATE {table} SET created_at = '2020-05-05T05:05:05Z'"))
+
+    second = (await api.upload(grace, "copy.md", HANDBOOK)).body
+    (listed,) = (await api.call("GET", "/v1/documents", grace)).body["documents"]
+    found = (await api.call("POST", "/v1/search", grace, json={"query": "holiday"})).body
+    asked = (await api.call("POST", "/v1/ask", grace, json={"question": "When does the office open?"})).body
+
+    assert second == listed
+    assert (second["filename"], second["uploader"], second["created_at"][:4] > "2020") == ("copy.md", "grace", True)
+    assert {passage["filename"] for passage in found["passages"]} == {"copy.md"}
+    assert {citation["filename"] for citation in asked["citations"]} == {"copy.md"}
+    seen = (await api.call("GET", f"/v1/documents/{first['id']}", ada)).body
+    assert (seen["filename"], seen["uploader"], seen["created_at"][:4]) == ("merger.md", "ada", "2020")
+
+
+async def test_who_deletes_theirs_leaves_what_others_uploaded(api: Api) -> None:
+    ada, grace = await api.key("ada"), await api.key("grace")
+    path = f"/v1/documents/{(await api.upload(ada, 'merger.md', HANDBOOK)).body['id']}"
+    await api.upload(grace, "copy.md", HANDBOOK)
+
+    deleted = await api.call("DELETE", path, grace)
+
+    assert deleted.status == 204
+    assert (await api.call("GET", path, grace)).status == 404
+    assert (await api.call("GET", path, ada)).body["filename"] == "merger.md"
+
+
 async def test_the_list_is_paged_and_told_by_status(api: Api) -> None:
     key = await api.key()
     for number in range(3):
