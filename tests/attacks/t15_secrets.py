@@ -125,6 +125,8 @@ class Session:
         await self._ask()
         openai.script.append(_echoes_key(400, "bad_request"))
         await self._ask()
+        slack.faults.refuse("chat.startStream", f"not_allowed: {slack.bot_token}")  # by a proxy that says too much
+        await self._ask()
         slack.disable("chat.startStream", "files.info")
         await self._ask()
         slack.enable("chat.startStream", "files.info")
