@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.db import migrate
 from bot.db.embedded import EmbeddedServer
@@ -216,3 +217,28 @@ async def test_a_password_is_prepared_as_postgresql_would(plain_owner: Database,
     assert found is not None
 
     assert scram_verifier("secret", salt=base64.b64decode(found[1])) == stored
+
+
+async def test_without_any_privilege_a_migration_sees_the_rows_it_has_to_change(
+    plain_owner: Database, empty_database: Database
+) -> None:
+    await execute(
+        empty_database.owner_url,
+        "CREATE EXTENSION vector",
+        f"CREATE ROLE {make_url(plain_owner.bot_url).username} LOGIN PASSWORD 'it''s a secret'",
+    )
+    await migrate.upgrade(plain_owner.owner_url, plain_owner.bot_url, "0008")
+    engine = build_engine(plain_owner.bot_url, pool_size=1)
+    async with AsyncSession(engine) as session, session.begin():
+        await session.execute(text("SELECT set_config('app.team', :t, true)"), {"t": TEAM})
+        for statement in (
+            "INSERT INTO documents (team_id, id, filename) VALUES (:t, gen_random_uuid(), 'first.pdf')",
+            "INSERT INTO document_shares (team_id, id, document_id, channel_id, created_at) "
+            "SELECT :t, gen_random_uuid(), id, 'C1', created_at FROM documents",
+        ):
+            await session.execute(text(statement), {"t": TEAM})
+    await engine.dispose()
+
+    await migrate.upgrade(plain_owner.owner_url, plain_owner.bot_url)
+
+    assert await ask(empty_database.owner_url, "SELECT filename FROM document_shares") == "first.pdf"
