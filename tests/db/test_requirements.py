@@ -233,8 +233,10 @@ async def test_without_any_privilege_a_migration_sees_the_rows_it_has_to_change(
         await session.execute(text("SELECT set_config('app.team', :t, true)"), {"t": TEAM})
         for statement in (
             "INSERT INTO documents (team_id, id, filename) VALUES (:t, gen_random_uuid(), 'first.pdf')",
-            "INSERT INTO document_shares (team_id, id, document_id, channel_id, created_at) "
-            "SELECT :t, gen_random_uuid(), id, 'C1', created_at FROM documents",
+            (
+                "INSERT INTO document_shares (team_id, id, document_id, channel_id, created_at) "
+                "SELECT :t, gen_random_uuid(), id, 'C1', created_at FROM documents"
+            ),
         ):
             await session.execute(text(statement), {"t": TEAM})
     await engine.dispose()
