@@ -30,6 +30,12 @@ class SearchService:
         self._floor = floor
         self._weight = weight
 
+    def weighing(self, weight: float) -> SearchService:
+        """Return the same search with another lexical share of the score: 0 is dense alone, 1 lexical alone."""
+        return SearchService(
+            self._sessions, self._embedder, passage_limit=self._passage_limit, floor=self._floor, weight=weight
+        )
+
     async def embed(self, text: str) -> Vector | None:
         """Return the question's vector, shape (dimensions,); None when the embedding model doesn't answer."""
         try:

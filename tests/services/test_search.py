@@ -171,3 +171,13 @@ async def test_a_rare_word_counts_more_than_a_common_one(stocked: House) -> None
 
     assert result.term_weights, "the words' weights are known to who writes the answer"
     assert all(weight > 0 for weight in result.term_weights.values())
+
+
+async def test_another_weight_is_the_same_search_with_another_score(stocked: House) -> None:
+    question = "On which day is there soup?"
+    by_words = await stocked.search.weighing(1).search(question, audience=c1())
+    by_meaning = await stocked.search.weighing(0).search(question, audience=c1())
+
+    assert [found.score for found in by_words.nearest] == [found.lexical for found in by_words.nearest]
+    assert [found.score for found in by_meaning.nearest] == [found.cosine for found in by_meaning.nearest]
+    assert len(by_words.nearest) == len(by_meaning.nearest) == len(NOTES)
