@@ -6,6 +6,7 @@ Thakur et al., BEIR (arXiv 2104.08663). A query says that nothing answers it by 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,12 +127,19 @@ def _judgements_in(path: Path) -> Judgements:
     for number, row in records_of(path, tabs=True):
         if not row.keys() >= QRELS_HEADER:
             raise BadLine(path, 1, "the header must be query-id, corpus-id and score, with tabs between them.")
-        try:
-            score = int(row["score"])
-        except (TypeError, ValueError):
-            raise BadLine(path, number, f"the score {row['score']} is no whole number.") from None
-        judged.setdefault(row["query-id"], {})[row["corpus-id"]] = score
+        judged.setdefault(row["query-id"], {})[row["corpus-id"]] = _score_from(path, number, row["score"])
     return judged
+
+
+def _score_from(path: Path, line: int, word: str | None) -> int:
+    """Return a whole number, written as 1 or 1.0. Raises BadLine."""
+    try:
+        score = float(word or "")
+    except ValueError:
+        score = math.nan
+    if not score.is_integer():
+        raise BadLine(path, line, f"the score {word} is no whole number.")
+    return int(score)
 
 
 def _choose(folder: Path, judged: dict[str, Judgements], split: str | None) -> str:

@@ -113,14 +113,10 @@ def choose(tried: Sequence[Tried], *, now: Choice) -> Choice:
 
 
 def _floor(tried: Sequence[Tried], weight: float) -> float:
-    """Return the highest floor that keeps enough of the right passages that are found at this weight."""
-    found = [trial.right for trial in _answerable(tried, weight) if trial.right is not None]
-    enough = KEPT * len(found)
-    return max((floor for floor in FLOORS if sum(right >= floor for right in found) >= enough), default=0.0)
-
-
-def _answerable(tried: Sequence[Tried], weight: float) -> list[Trial]:
-    return [one.trials[weight] for one in tried if one.group is not None]
+    """Return the highest floor that keeps enough of the right passages that are found at this weight; 0 when none is."""
+    found = [right for one in tried if (right := one.trials[weight].right) is not None]
+    kept = {floor: sum(right >= floor for right in found) for floor in FLOORS}
+    return max((floor for floor in FLOORS if found and kept[floor] >= KEPT * len(found)), default=0.0)
 
 
 def _quality_of(tried: Sequence[Tried], choice: Choice) -> Quality:

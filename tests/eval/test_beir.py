@@ -59,6 +59,8 @@ def test_queries_of_another_split_alone_are_left_out_and_counted(tiny: Path) -> 
         ("corpus.jsonl", '{"_id": "x", "text": 5}', "corpus.jsonl, line 7: text must be text."),
         ("queries.jsonl", '{"_id": "q6", "text": " "}', "queries.jsonl, line 6: it has no text."),
         ("qrels/test.tsv", "q1\tgate\tmuch", "test.tsv, line 7: the score much is no whole number."),
+        ("qrels/test.tsv", "q1\tgate\t0.5", "test.tsv, line 7: the score 0.5 is no whole number."),
+        ("qrels/test.tsv", "q1\tgate\tinf", "test.tsv, line 7: the score inf is no whole number."),
         ("qrels/test.tsv", "q1\tgate", "test.tsv, line 7: the score None is no whole number."),
         ("qrels/test.tsv", "q1\tgate\t1\t0", "test.tsv, line 7: it has more columns than the header."),
     ],
@@ -71,6 +73,12 @@ def test_a_bad_line_is_named(tiny: Path, name: str, line: str, said: str) -> Non
         read_beir(tiny)
 
     assert said in refused.value.user_message
+
+
+def test_a_score_may_be_written_with_a_point(tmp_path: Path) -> None:
+    (query,) = read_beir(write_set(tmp_path, queries=QUERIES[:1], qrels=[("q1", "gate", "2.0")])).queries
+
+    assert query.gains == {"gate": 2}
 
 
 def test_a_quote_in_the_judgements_is_a_character_like_others(tmp_path: Path) -> None:

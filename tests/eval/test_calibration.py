@@ -38,6 +38,13 @@ def test_one_right_passage_in_fifty_may_be_lost() -> None:
     assert choose(found, now=NOW).floor == 0.6
 
 
+def test_where_nothing_right_is_found_the_floor_refuses_nothing() -> None:
+    weights = weights_of_grid(NOW.weight)
+    lost = [Tried(name, {weight: Trial(0.0, 0.9, None) for weight in weights}) for name in "ab"]
+
+    assert calibrate(lost, now=NOW).choice == Choice(0.5, 0.0)
+
+
 def test_refusal_by_the_floor_is_told_with_its_precision() -> None:
     asked = [
         *(tried(f"d{number}", at=0.5, right=0.5) for number in range(4)),

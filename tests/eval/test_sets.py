@@ -12,6 +12,7 @@ from bot.config import Settings
 from bot.db.engine import Sessions
 from bot.db.storage import Storage
 from bot.eval.beir import BeirDocument, read_beir
+from bot.eval.case import ByDocument
 from bot.eval.figures import figures_of
 from bot.eval.outcome import Outcome
 from bot.eval.runs import Runner, nearest, stands
@@ -99,6 +100,7 @@ async def test_a_document_counts_by_its_best_passage(settings: Settings, storage
         assert len(passages) > len(documents)
         assert stocked.names[passages[0].document_id] == ["long"]
         assert "1871" in passages[0].text
+        assert ByDocument({"near": 1}, stocked.names).rank(passages).gains == (0, 1)
 
 
 def test_a_title_becomes_a_heading_of_the_file() -> None:
