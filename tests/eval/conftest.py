@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import pool, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.eval.throwaway import PREFIX
+from bot.llm.local import LocalEmbedder
 from tests.conftest import Database
 
 CORPUS: list[dict[str, Any]] = [
@@ -57,6 +58,14 @@ def write_set(
 def tiny(tmp_path: Path) -> Path:
     """Six documents, two of them the same and one empty, and five queries, two of them nothing answers."""
     return write_set(tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+async def embedder() -> AsyncIterator[LocalEmbedder]:
+    """The real model, loaded once."""
+    embedder = LocalEmbedder()
+    yield embedder
+    await embedder.close()
 
 
 async def evaluations_left(database: Database) -> dict[str, int]:

@@ -18,6 +18,7 @@ from bot.eval.outcome import Outcome
 from bot.eval.runs import Runner, nearest, stands
 from bot.eval.sets import Stocked, file_of, stock
 from bot.eval.throwaway import throwaway_team
+from bot.llm.local import LocalEmbedder
 from bot.values import Citation
 from tests.conftest import Database
 from tests.eval.conftest import evaluations_left
@@ -34,8 +35,8 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-async def stocked(settings: Settings, storage: Storage, tiny: Path) -> AsyncIterator[Stocked]:
-    async with stock(settings, storage, read_beir(tiny).documents) as stocked:
+async def stocked(settings: Settings, storage: Storage, embedder: LocalEmbedder, tiny: Path) -> AsyncIterator[Stocked]:
+    async with stock(settings, storage, read_beir(tiny).documents, local=embedder) as stocked:
         yield stocked
 
 
@@ -85,14 +86,16 @@ async def test_dense_and_lexical_are_the_bots_own_statement_at_both_ends_of_the_
     assert lexical[-1].lexical == 0  # nothing is left out for scoring nothing
 
 
-async def test_a_document_counts_by_its_best_passage(settings: Settings, storage: Storage) -> None:
+async def test_a_document_counts_by_its_best_passage(
+    settings: Settings, storage: Storage, embedder: LocalEmbedder
+) -> None:
     """A long document whose last passage answers is found before a short one on something near."""
     filler = " ".join(f"Paragraph {number} is about the weather of some other year." for number in range(60))
     documents = [
         BeirDocument("long", "", f"{filler}\n\nThe lighthouse of Brackwater was built in 1871 by Anna Heron."),
         BeirDocument("near", "", "A lighthouse needs oil, and people who look after it."),
     ]
-    async with stock(settings, storage, documents) as stocked:
+    async with stock(settings, storage, documents, local=embedder) as stocked:
         question = "When was the lighthouse of Brackwater built?"
         vector = await stocked.services.embedder.embed_query(question)
         passages = await nearest(stocked.services.search, question, stocked.audience, vector)
