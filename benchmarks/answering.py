@@ -5,17 +5,14 @@ Only for sets whose queries come with answers, and whose documents say their sub
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
-
-import numpy as np
 
 from bot.eval.beir import BeirQuery, BeirSet
 from bot.eval.metrics import auc, mean
 from bot.eval.sets import Stocked
 from bot.llm.extractive import ExtractiveModel
-from bot.llm.local import LocalEmbedder
 from bot.values import Prompt, Vector
 
 PASSAGES = 3
@@ -32,26 +29,12 @@ class Sight:
     in_sight: bool
 
 
-class Remembering(LocalEmbedder):
-    """Embeds each text once: the same sentences come back for every question."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._known: dict[str, Vector] = {}
-
-    async def embed(self, texts: Sequence[str]) -> Vector:
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        self._known.update(zip(new, await super().embed(new), strict=True))
-        return np.stack([self._known[text] for text in texts])
-
-
 async def measure(stocked: Stocked, wanted: BeirSet, *, tick: Callable[[], None]) -> dict[str, float | None]:
     """Return the shares of answers in sight, and how well confidence tells answerable questions from others."""
     asked = [query for query in wanted.queries if query.metadata.get("answers")]
     if not asked:
         return {}
-    embedder = Remembering()
-    model = ExtractiveModel(embedder, floor=0, passages=PASSAGES)
+    model = ExtractiveModel(stocked.services.embedder, floor=0, passages=PASSAGES)
     groups = {document.id: document.metadata["group"] for document in wanted.documents}
     here, without, elsewhere = [], [], []
     for query in asked:
@@ -63,7 +46,6 @@ async def measure(stocked: Stocked, wanted: BeirSet, *, tick: Callable[[], None]
         without.append(await _look(stocked, model, query, vector, others))
         elsewhere.append(await _look(stocked, model, query, vector, by_subject))
         tick()
-    await embedder.close()
     sure = [sight.confidence for sight in here]
     return {
         "top1": mean([float(sight.in_first) for sight in here]),

@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks import answering, quality
 from benchmarks.labelled import SETS, Labelled
 from benchmarks.place import shared_folder, temporary_home
+from benchmarks.remembering import Remembering
 from benchmarks.result import Measure, last_line
 from bot.config import Settings
 from bot.console import progress_bars
@@ -72,6 +73,7 @@ async def _evaluate(labelled: Labelled, data: Path, *, quick: bool) -> tuple[Fig
     """Return the figures of all parts of a set together, and those of the answers where it has any."""
     outcomes: list[Outcome] = []
     extra: dict[str, float | None] = {}
+    local = Remembering()
     with temporary_home() as home, tempfile.TemporaryDirectory() as folder:
         settings = Settings(
             _env_file=None, recollect_home=home, database_url=None, chat_model="local", embedding_model="local"
@@ -79,18 +81,19 @@ async def _evaluate(labelled: Labelled, data: Path, *, quick: bool) -> tuple[Fig
         async with open_storage(settings) as storage:
             for part in labelled.write(data, Path(folder)):
                 wanted = read_beir(part)
-                found, extra = await _evaluate_part(settings, storage, sample(wanted) if quick else wanted)
+                found, extra = await _evaluate_part(settings, storage, local, sample(wanted) if quick else wanted)
                 outcomes += found
+    await local.close()
     return figures_of(outcomes), extra
 
 
 async def _evaluate_part(
-    settings: Settings, storage: Storage, wanted: BeirSet
+    settings: Settings, storage: Storage, local: Remembering, wanted: BeirSet
 ) -> tuple[list[Outcome], dict[str, float | None]]:
     with progress_bars() as bars:
         steps = bars.add_task(wanted.name, total=len(wanted.documents) + 2 * len(wanted.queries))
         tick = lambda: bars.advance(steps)  # noqa: E731
-        async with stock(settings, storage, wanted.documents, tick=tick) as stocked:
+        async with stock(settings, storage, wanted.documents, local=local, tick=tick) as stocked:
             runner = Runner(stocked.services, stocked.audience, user_id=stocked.user_id, answers=True)
             outcomes = await runner.run(stocked.cases(wanted), tick=tick)
             return outcomes, await answering.measure(stocked, wanted, tick=tick)
