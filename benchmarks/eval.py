@@ -10,6 +10,7 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +25,7 @@ from bot.config import Settings
 from bot.console import progress_bars
 from bot.db.storage import Storage, open_storage
 from bot.eval.beir import BeirQuery, BeirSet, read_beir
-from bot.eval.figures import Figures, figures_of
+from bot.eval.figures import Figure, figures_of
 from bot.eval.outcome import Outcome
 from bot.eval.runs import Runner
 from bot.eval.sets import stock
@@ -46,34 +47,44 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     console, data = Console(width=None if sys.stdout.isatty() else 160), shared_folder() / "data"
     measures: list[Measure] = []
-    missing = []
+    missing, unread = [], 0
     for labelled in SETS:
         if options.only and labelled.name not in options.only:
             continue
         if not (data / labelled.path).exists():
             missing.append(labelled.name)
             continue
-        figures, extra = asyncio.run(_evaluate(labelled, data, quick=options.quick))
-        found = quality.measures_of(labelled.name, figures, extra, slack=QUICK_SLACK if options.quick else 0)
+        evaluated = asyncio.run(_evaluate(labelled, data, quick=options.quick))
+        figures = figures_of(evaluated.outcomes)
+        found = quality.measures_of(labelled.name, figures, evaluated.sights, slack=QUICK_SLACK if options.quick else 0)
         console.print(quality.table(labelled.title, found))
         if not options.quick:
             quality.write(labelled, figures, found)
         measures += found
+        unread += evaluated.unread
     if missing:
         console.print(
             f"NOT RUN: {len(missing)} of {len(SETS)} sets aren't in {data}: {', '.join(missing)}", style="yellow"
         )
-    print(
-        last_line([*measures, Measure("sets_not_run", "", len(missing), digits=0)] if measures else [], command="eval")
-    )
+    if measures:
+        measures.append(Measure("unread", "Documents that couldn't be read", unread, at_most=0, digits=0))
+        measures.append(Measure("sets_not_run", "Sets that aren't there", len(missing), digits=0))
+    print(last_line(measures, command="eval"))
     return 0 if measures and all(measure.holds for measure in measures) else 1
 
 
-async def _evaluate(labelled: Labelled, data: Path, *, quick: bool) -> tuple[Figures, dict[str, float | None]]:
-    """Return the figures of all parts of a set together, and those of the answers where it has any."""
-    outcomes: list[Outcome] = []
-    extra: dict[str, float | None] = {}
-    local = Remembering()
+@dataclass(slots=True)
+class Evaluated:
+    """What came of a set's parts, one after the other; `sights` are the last one's."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    sights: dict[str, Figure] = field(default_factory=dict)
+    unread: int = 0
+
+
+async def _evaluate(labelled: Labelled, data: Path, *, quick: bool) -> Evaluated:
+    """Read, ask and answer all parts of a set, each in a workspace of its own."""
+    evaluated, local = Evaluated(), Remembering()
     with temporary_home() as home, tempfile.TemporaryDirectory() as folder:
         settings = Settings(
             _env_file=None, recollect_home=home, database_url=None, chat_model="local", embedding_model="local"
@@ -81,22 +92,22 @@ async def _evaluate(labelled: Labelled, data: Path, *, quick: bool) -> tuple[Fig
         async with open_storage(settings) as storage:
             for part in labelled.write(data, Path(folder)):
                 wanted = read_beir(part)
-                found, extra = await _evaluate_part(settings, storage, local, sample(wanted) if quick else wanted)
-                outcomes += found
+                await _evaluate_part(settings, storage, local, sample(wanted) if quick else wanted, evaluated)
     await local.close()
-    return figures_of(outcomes), extra
+    return evaluated
 
 
 async def _evaluate_part(
-    settings: Settings, storage: Storage, local: Remembering, wanted: BeirSet
-) -> tuple[list[Outcome], dict[str, float | None]]:
+    settings: Settings, storage: Storage, local: Remembering, wanted: BeirSet, evaluated: Evaluated
+) -> None:
     with progress_bars() as bars:
         steps = bars.add_task(wanted.name, total=len(wanted.documents) + 2 * len(wanted.queries))
         tick = lambda: bars.advance(steps)  # noqa: E731
         async with stock(settings, storage, wanted.documents, local=local, tick=tick) as stocked:
             runner = Runner(stocked.services, stocked.audience, user_id=stocked.user_id, answers=True)
-            outcomes = await runner.run(stocked.cases(wanted), tick=tick)
-            return outcomes, await answering.measure(stocked, wanted, tick=tick)
+            evaluated.outcomes += await runner.run(stocked.cases(wanted), tick=tick)
+            evaluated.sights = await answering.measure(stocked, wanted, tick=tick)
+            evaluated.unread += len(stocked.unread)
 
 
 def sample(wanted: BeirSet, *, queries: int = QUICK_QUERIES, documents: int = QUICK_DOCUMENTS) -> BeirSet:

@@ -204,8 +204,26 @@ def test_a_set_is_measured_with_its_answers_and_nothing_is_written(
     assert code == 0, last
     named = dict(word.split("=") for word in last.removeprefix("eval: ok ").split())
     assert named["xquad_ndcg10"] == named["xquad_top1"] == named["xquad_auc_topic"] == "1.000"
-    assert named["sets_not_run"] == "0"
+    assert named["sets_not_run"] == named["unread"] == "0"
     assert not quality.PAGE.exists()
+
+
+def test_a_document_that_cant_be_read_fails_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RECOLLECT_SHARED", str(tmp_path))
+    folder = tmp_path / "data" / MED.path
+    folder.mkdir(parents=True)
+    (folder / "MED.ALL").write_text(".I 1\n.W\nthe lens of the eye .\n.I 2\n.W\n...\n")
+    (folder / "MED.QRY").write_text(".I 1\n.W\n lens of the eye ?\n")
+    (folder / "MED.REL").write_text("1 0 1 1\n")
+
+    code = command.main(["--quick", "--only", "med"])
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert code == 1
+    assert last.startswith("eval: failed med_ndcg10=1.000")
+    assert "unread=1" in last
 
 
 def test_measures_are_written_with_as_many_digits_as_they_say() -> None:
