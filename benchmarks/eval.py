@@ -31,7 +31,7 @@ from bot.eval.runs import Runner
 from bot.eval.sets import stock
 from bot.log import configure
 
-QUICK_QUERIES, QUICK_DOCUMENTS = 50, 100
+QUICK_QUERIES, QUICK_DOCUMENTS = 40, 80
 QUICK_SLACK = 0.1
 """How far below its floor a figure of so few questions may be."""
 
