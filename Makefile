@@ -13,7 +13,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke test browser static check format bench faults attacks soak lock
+.PHONY: help demo smoke test browser static check format bench eval faults attacks soak lock
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ format: $(READY) ## Mend format, and lint where that is safe
 
 bench: $(READY) ## Measure speed and memory; QUICK=1 takes two minutes, and writes nothing
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+eval: $(READY) ## Measure quality on labelled sets; QUICK=1 takes two minutes, and writes nothing; ONLY=xquad
+	@$(BIN)/python -m benchmarks.eval $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 faults: $(READY) ## Break things under the bot and count what is lost; QUICK=1, ONLY=1,5 or SELFTEST=1
 	@$(BIN)/python -m tests.faults $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(SELFTEST),--self-test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -41,6 +42,12 @@ async def _connect(address: str) -> asyncpg.Connection:
     url = make_url(address).set(drivername="postgresql")
     query = {"sslmode" if key == "ssl" else key: value for key, value in url.query.items()}  # asyncpg's own spelling
     return await asyncpg.connect(url.set(query=query).render_as_string(hide_password=False))
+
+
+def shared_folder() -> Path:
+    """Return the folder beside the repository, which holds data for measurement; it needn't be there."""
+    beside = Path(__file__).resolve().parents[2] / "shared"
+    return Path(os.environ.get("RECOLLECT_SHARED", beside))  # noqa: TID251  # no setting of the bot's
 
 
 @contextmanager

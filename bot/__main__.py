@@ -33,11 +33,24 @@ users = typer.Typer(name="users", help="What is stored of one person.", no_args_
 cli.add_typer(users)
 tokens = typer.Typer(name="tokens", help="The workspaces' Slack tokens in the database.", no_args_is_help=True)
 cli.add_typer(tokens)
+evaluation = typer.Typer(
+    name="eval", help="How well the bot finds and answers, on your questions or a public set.", no_args_is_help=True
+)
+cli.add_typer(evaluation)
 
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="Their email address or Slack id (U…).")]
 Team = Annotated[str | None, typer.Option(help="Workspace id; none: the Slack token's, else the local one.")]
 ChannelId = Annotated[
     str | None, typer.Option(help="Slack's id of a channel (C…); none: your own documents and public ones.")
+]
+
+NoAnswers = Annotated[bool, typer.Option("--no-answers", help="Only search: nobody is asked to answer.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object in place of tables.")]
+Plot = Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw the search figures there.")]
+AtLeast = Annotated[str, typer.Option(metavar="NAME=VALUE,…", help="Exit 1 below: ndcg@10=.97,dense.recall@5=.9.")]
+Prices = Annotated[str, typer.Option(metavar="READ,WRITTEN", help="Dollars for a million tokens, for the cost.")]
+QuestionFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help=".csv or .jsonl of question, file, text, refuse.", show_default=False)
 ]
 
 
@@ -315,6 +328,57 @@ def discard(
     if not yes:
         typer.confirm("Their workspaces have to let the bot in again. Go on?", abort=True)
     run_command(oversight.discard_tokens, quiet=True)
+
+
+@evaluation.command("beir")
+def eval_beir(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="corpus.jsonl, queries.jsonl and qrels/*.tsv.")],
+    *,
+    split: Annotated[str | None, typer.Option(help="Which qrels; none: test, dev, train, the first there is.")] = None,
+    no_answers: NoAnswers = False,
+    as_json: AsJson = False,
+    plot: Plot = None,
+    at_least: AtLeast = "",
+    prices: Prices = "",
+) -> None:
+    """Evaluate a retrieval set in BEIR's layout, in a workspace that is gone afterwards."""
+    from bot.eval import commands
+
+    options = commands.Options(answers=not no_answers, as_json=as_json, plot=plot, at_least=at_least, prices=prices)
+    run_command(lambda settings: commands.beir(settings, folder, split=split, options=options), quiet=True)
+
+
+@evaluation.command("questions")
+def eval_questions(
+    file: QuestionFile,
+    *,
+    channel: ChannelId = None,
+    team: Team = None,
+    no_answers: NoAnswers = False,
+    as_json: AsJson = False,
+    plot: Plot = None,
+    at_least: AtLeast = "",
+    prices: Prices = "",
+) -> None:
+    """Ask your own questions of what was shared, and count what is found; nothing of it is kept."""
+    from bot.eval import commands
+
+    options = commands.Options(answers=not no_answers, as_json=as_json, plot=plot, at_least=at_least, prices=prices)
+    run_command(
+        lambda settings: commands.questions(settings, file, channel=channel, team=team, options=options), quiet=True
+    )
+
+
+@evaluation.command("calibrate")
+def eval_calibrate(
+    file: QuestionFile, *, channel: ChannelId = None, team: Team = None, as_json: AsJson = False
+) -> None:
+    """Say which BLEND_WEIGHT and RELEVANCE_FLOOR fit your own questions, by the embedding model in use."""
+    from bot.eval import commands
+
+    run_command(
+        lambda settings: commands.calibration(settings, file, channel=channel, team=team, as_json=as_json), quiet=True
+    )
 
 
 def _installed_version() -> str:

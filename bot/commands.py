@@ -9,10 +9,10 @@ from pathlib import Path
 from uuid import UUID
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import Progress
 
 from bot.config import Settings
-from bot.console import complain, printable, say
+from bot.console import complain, printable, progress_bars, say
 from bot.errors import InvalidRequest, UnreadableFile
 from bot.offline import Desk, open_desk
 from bot.services.ingest import too_large
@@ -47,7 +47,7 @@ async def ingest(settings: Settings, paths: Sequence[Path], *, channel: str | No
     failed = 0
     async with open_desk(settings, team=team) as desk:
         await desk.audience(channel)  # an unknown channel is said before any file is read
-        with _progress() as bars:
+        with progress_bars() as bars:
             for path in paths:
                 failed += not await _ingest_one(desk, path, bars, channel=channel, limit=settings.max_file_bytes)
     if failed:
@@ -171,11 +171,6 @@ def _line(outcome: IngestOutcome) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _progress() -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, console=Console(stderr=True, soft_wrap=True, highlight=False), transient=True)
 
 
 def _print_answer(answer: Answer) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import structlog
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from bot import log
 from bot.config import Settings
@@ -78,6 +79,13 @@ def complain(text: str) -> None:
     Console(stderr=True, soft_wrap=True).print(
         printable(text), style="bold red", markup=False, highlight=False, emoji=False
     )
+
+
+def progress_bars() -> Progress:
+    """Return bars for standard error, which vanish when what they show is done; none where nobody sees them move."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def printable(text: str) -> str:

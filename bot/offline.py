@@ -87,12 +87,19 @@ async def open_desk(settings: Settings, *, team: str | None = None) -> AsyncIter
     Raises InvalidSettings, InvalidRequest, DatabaseUnavailable, ServiceUnavailable, each with a sentence.
     """
     team_id = await choose_team(settings, team)
-    nobody = NoSlack()
-    outside = Outside(team_id, nobody, nobody, nobody, _no_permalink)
-    async with open_storage(settings) as storage, open_services(settings, storage, outside) as services:
+    async with (
+        open_storage(settings) as storage,
+        open_services(settings, storage, nobody_outside(team_id)) as services,
+    ):
         async with storage.sessions.tenant(team_id) as session:
             await ChannelRepository(session).record_workspace(team_id)
         yield Desk(services, await services.users.operator(team_id))
+
+
+def nobody_outside(team_id: str) -> Outside:
+    """Return what stands around a workspace's services where there is no Slack."""
+    nobody = NoSlack()
+    return Outside(team_id, nobody, nobody, nobody, _no_permalink)
 
 
 async def choose_team(settings: Settings, team: str | None) -> str:

@@ -396,6 +396,12 @@ class SearchResult:
     nearest: tuple[Passage, ...] = ()
     term_weights: TermWeights = field(default_factory=dict)
 
+    def cut(self, limit: int) -> SearchResult:
+        """Return the first `limit` of both."""
+        nearest = self.nearest[:limit]
+        kept = {passage.chunk_id for passage in nearest}
+        return SearchResult(tuple(p for p in self.passages if p.chunk_id in kept), nearest, self.term_weights)
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

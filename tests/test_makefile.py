@@ -11,7 +11,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TARGETS = ("demo", "smoke", "test", "browser", "static", "check", "bench", "faults", "attacks", "soak", "lock", "help")
+TARGETS = (
+    "demo",
+    "smoke",
+    "test",
+    "browser",
+    "static",
+    "check",
+    "bench",
+    "eval",
+    "faults",
+    "attacks",
+    "soak",
+    "lock",
+    "help",
+)
 
 
 def make(*arguments: str, path: Path | None = None, directory: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -74,7 +88,7 @@ def test_help_names_every_target() -> None:
     assert result.stdout == make().stdout
 
 
-@pytest.mark.parametrize("target", ["demo", "smoke", "test", "browser", "static", "check", "bench"])
+@pytest.mark.parametrize("target", ["demo", "smoke", "test", "browser", "static", "check", "bench", "eval"])
 def test_without_python_each_target_says_so_in_one_line(target: str, checkout: Path, path: Path) -> None:
     result = make(target, path=path, directory=checkout)
 

@@ -33,6 +33,7 @@ from bot.values import (
     TurnContext,
     Usage,
     Vector,
+    new_id,
 )
 
 log = structlog.get_logger()
@@ -127,6 +128,21 @@ class AnswerService:
             answer = await self._writer.write(question, turn, Unseen(), vector=vector, spent=spent)
             await self._record(question, turn, answer, spent, slack_ts=None, started=started, claim=Unclaimed())
         return answer
+
+    async def rehearse(self, audience: Audience, text: str, *, user_id: UUID) -> Answer:
+        """Answer as `ask` does, and keep neither question nor answer, only what it cost; it counts towards no limit.
+
+        Raises ServiceUnavailable when something doesn't answer.
+        """
+        turn = TurnContext(user_id, new_id(), (), True, audience.channel_ids)
+        question = Question(audience.team_id, "", str(user_id), "", "", text)
+        spent: list[Spending] = []
+        try:
+            vector = await self._writer.embed(text)
+            return await self._writer.write(question, turn, Unseen(), vector=vector, spent=spent)
+        finally:
+            for spending in spent:
+                self._usage.note(audience.team_id, spending)
 
     async def nearest(self, team_id: str, *, channel_id: str, ts: str, user_id: str) -> tuple[Passage, ...]:
         """Return the passages nearest to a stored question among what `user_id` alone may read, floor or no floor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
@@ -33,6 +34,12 @@ class SearchService:
         self._passage_limit = passage_limit
         self._floor = floor
         self._weight = weight
+
+    def weighing(self, weight: float) -> SearchService:
+        """Return the same search with another lexical share of the score: 0 is dense alone, 1 lexical alone."""
+        return SearchService(
+            self._sessions, self._embedder, passage_limit=self._passage_limit, floor=self._floor, weight=weight
+        )
 
     async def embed(self, text: str) -> Vector | None:
         """Return the question's vector, shape (dimensions,); None when the embedding model doesn't answer."""
@@ -83,7 +90,8 @@ class SearchService:
                 document_ids=document_ids,
                 prefer=prefer,
             )
-        return _ordered(text, found, limit=limit)
+        is_blend = 0 < self._weight < 1  # each half alone stays as it is: evaluations set them side by side
+        return _ordered(text, found, limit=limit) if is_blend else found.cut(limit)
 
 
 def _ordered(text: str, found: SearchResult, *, limit: int) -> SearchResult:
@@ -91,6 +99,6 @@ def _ordered(text: str, found: SearchResult, *, limit: int) -> SearchResult:
     nearness = Nearness(text, found.term_weights)
     rank = {passage.chunk_id: passage.score + nearness.bonus(passage.text) for passage in found.nearest[:REORDERED]}
     order = sorted(found.nearest[:REORDERED], key=lambda passage: -rank[passage.chunk_id])
-    nearest = (*order, *found.nearest[REORDERED:])[:limit]
+    nearest = (*order, *found.nearest[REORDERED:])
     kept = {passage.chunk_id for passage in found.passages}
-    return SearchResult(tuple(p for p in nearest if p.chunk_id in kept), nearest, found.term_weights)
+    return replace(found, passages=tuple(p for p in nearest if p.chunk_id in kept), nearest=nearest).cut(limit)

@@ -19,7 +19,7 @@ from bot.services.errands import answer_errand, ingest_errand
 from bot.services.ports import Unclaimed
 from bot.services.questions import GREETING, MAX_QUESTION_CHARS
 from bot.services.writer import NOT_FOUND
-from bot.values import Answer, Audience, Channel, ChannelKind, Question, Role, Turn
+from bot.values import Answer, Audience, Channel, ChannelKind, Question, Role, Turn, Usage
 from tests.conftest import TEAM
 from tests.repositories.builders import counted_statements
 from tests.services.asking import GOOD, ROOT, answers_stored, ask, question, rows
@@ -648,3 +648,33 @@ async def test_a_conversation_is_one_a_thread(house: House) -> None:
     assert conversation is not None
     asked = await rows(house, "SELECT DISTINCT conversation_id FROM messages WHERE role = 'user'")
     assert [row["conversation_id"] for row in asked] == [conversation.id]
+
+
+# Rehearsals
+
+
+async def test_a_rehearsal_answers_as_ask_does_and_keeps_only_what_it_cost(house: House) -> None:
+    await house.share()
+    answers, user_id = house.answers(ScriptedChat(GOOD)), await house.user_id()
+    before = await rows(house, "SELECT id FROM conversations")
+
+    answer = await answers.rehearse(only_c1(), "When does the office open?", user_id=user_id)
+    await house.usage.close()
+
+    assert answer.found
+    assert answer.citations[0].quote == "The office opens at eight in the morning and closes at six."
+    assert await rows(house, "SELECT id FROM messages") == []
+    assert await rows(house, "SELECT id FROM conversations") == before
+    (used,) = await rows(house, "SELECT * FROM usage_events")
+    assert (used["prompt_tokens"], used["completion_tokens"], used["user_id"]) == (120, 7, user_id)
+
+
+async def test_a_rehearsal_that_fails_keeps_what_it_cost_too(house: House) -> None:
+    await house.share()
+    answers = house.answers(ScriptedChat("The office", Usage("scripted", 120, 7), ModelUnavailable("away")))
+
+    with pytest.raises(ModelUnavailable):
+        await answers.rehearse(only_c1(), "When does the office open?", user_id=await house.user_id())
+    await house.usage.close()
+
+    assert len(await rows(house, "SELECT * FROM usage_events")) == 1

@@ -226,3 +226,13 @@ async def test_words_of_a_heading_find_what_stands_below(house: House) -> None:
 
     assert len(found.nearest) > 1
     assert all(passage.lexical > 0 for passage in found.nearest)
+
+
+async def test_another_weight_is_the_same_search_with_another_score(stocked: House) -> None:
+    question = "On which day is there soup?"
+    by_words = await stocked.search.weighing(1).search(question, audience=c1())
+    by_meaning = await stocked.search.weighing(0).search(question, audience=c1())
+
+    assert [found.score for found in by_words.nearest] == [found.lexical for found in by_words.nearest]
+    assert [found.score for found in by_meaning.nearest] == [found.cosine for found in by_meaning.nearest]
+    assert len(by_words.nearest) == len(by_meaning.nearest) == len(NOTES)
