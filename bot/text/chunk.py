@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
+from bot.text.lexical import PATH_SEPARATOR
 from bot.values import Chunk, PageSpan, ParsedDocument
 
 _SECTION_CHARACTERS = 20_000
@@ -19,7 +20,6 @@ _STRETCH = 1.25
 _SHRINK = 0.95
 _SLACK = 1.2
 _MAX_HEADING_CHARACTERS = 120
-_PATH_SEPARATOR = " › "
 
 _FENCE = re.compile(r" {0,3}(```|~~~)")
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*$")
@@ -151,7 +151,7 @@ class _Outline:
             path = [(upper, name) for upper, name in path if upper < level]
             path.append((level, title))
             self._starts.append(start)
-            self._paths.append(_PATH_SEPARATOR.join(name for _, name in path))
+            self._paths.append(PATH_SEPARATOR.join(name for _, name in path))
 
     def path_at(self, position: int) -> str | None:
         """Return the path at `position`, a heading that begins there included; None before the first."""

@@ -36,6 +36,9 @@ AVERAGE_LENGTH = 100
 MAX_TERMS = 200
 """Heaviest terms kept of one text, so that a row with the longest embedding still fits a page."""
 
+PATH_SEPARATOR = " › "
+"""Stands between the headings above a text, the highest first."""
+
 MAX_QUERY_WORDS = 1_000
 """A query keeps its most frequent words; pgvector takes 16,000 terms at most, and a word may have six."""
 
@@ -46,9 +49,9 @@ _WORDS = re.compile(_WORD)
 _TOKEN = re.compile(rf"[0-9]{{1,3}}(?:,[0-9]{{3}})++(?:\.[0-9]++)?(?!\w)|{_LETTERS}++(?:[-_./:]{_LETTERS}++)++|{_WORD}")
 _UNSPACED_START = re.compile(rf"[{_UNSPACED}]")
 
-_HUMP = re.compile(r"[a-z0-9][A-Z]|[A-Z]{2,}[a-z]{2,}")
+_HUMP = re.compile(r"[a-z][A-Z]|[A-Z]{2,}[a-z]{2,}")
 _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z]{2})|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\W\d_a-zA-Z]+")
-_CODE = re.compile(r"(?=.*[a-z]{2})(?=.*[0-9]{2})(?![0-9]+(?:st|nd|rd|th|s)$)[a-z0-9]+")
+_CODE = re.compile(r"[a-z]{2,}[0-9]{2,}")
 _DIGIT = re.compile(r"[0-9]")
 _MAX_NAME = 60
 """Characters of a name that is taken whole; longer ones are no names."""
@@ -99,8 +102,12 @@ def document_weights(text: str, language: str | None = None, *, heading: str | N
 
 
 def headed(text: str, heading: str | None) -> str:
-    """Return a text below its heading, as search sees it: under which title something stands is part of what it says."""
-    return f"{heading}\n\n{text}" if heading else text
+    """Return a text below its heading, as search sees it: under which titles it stands is part of what it says.
+
+    Those of the path that the text holds itself aren't said twice.
+    """
+    above = [title for title in (heading or "").split(PATH_SEPARATOR) if title and title not in text]
+    return f"{PATH_SEPARATOR.join(above)}\n\n{text}" if above else text
 
 
 def query_words(text: str) -> list[QueryWord]:

@@ -19,7 +19,7 @@ from bot.repositories.channels import ChannelRepository
 from bot.repositories.statistics import StatisticsRepository
 from bot.services.ingest import Upload
 from bot.services.ports import Unclaimed
-from bot.text.lexical import document_weights
+from bot.text.lexical import document_weights, headed
 from bot.values import DocumentStatus, IngestOutcome, Share
 from tests.conftest import TEAM
 from tests.parsing.builders import docx, encrypted_pdf, paragraph, pdf, xlsx, zip_bomb
@@ -118,12 +118,12 @@ async def test_vectors_have_unit_length_and_are_those_of_the_chunks(house: House
     await ingest(house)
 
     stored = await rows(
-        house, "SELECT embedding, content FROM chunk_embeddings e JOIN document_chunks c ON c.id = e.chunk_id"
+        house, "SELECT embedding, content, heading FROM chunk_embeddings e JOIN document_chunks c ON c.id = e.chunk_id"
     )
 
     for row in stored:
         vector = unpack_halfvec(row["embedding"])
-        again = await house.embedder.embed([row["content"]])
+        again = await house.embedder.embed([headed(row["content"], row["heading"])])
         assert np.linalg.norm(vector) == pytest.approx(1, abs=2e-3)
         assert float(np.dot(vector, again[0])) == pytest.approx(1, abs=2e-3)
 

@@ -10,6 +10,7 @@ from bot.text.lexical import (
     MAX_TERMS,
     document_weights,
     hash_term,
+    headed,
     query_words,
     terms,
     words,
@@ -57,7 +58,7 @@ def test_names_and_numbers_are_found_whole_and_in_parts(text: str, whole: str, p
     assert terms(text) == [whole, *parts]
 
 
-@pytest.mark.parametrize("text", ["PDFs", "19th", "1980s", "x", "E0308"])
+@pytest.mark.parametrize("text", ["PDFs", "19th", "1980s", "x", "E0308", "U0NOBODY99"])
 def test_what_looks_like_a_name_and_is_a_word_stays_one(text: str) -> None:
     assert len(terms(text)) == 1
 
@@ -88,6 +89,12 @@ def test_a_word_is_asked_for_in_every_language_and_no_term_twice() -> None:
 
 def test_a_heading_counts_as_words_of_the_text_below() -> None:
     assert document_weights("Three months.", heading="Notice") == document_weights("Notice\n\nThree months.")
+
+
+def test_a_heading_that_stands_in_the_text_isnt_said_twice() -> None:
+    assert headed("# Notice\n\nThree months.", "Lease › Notice") == "Lease\n\n# Notice\n\nThree months."
+    assert headed("# Lease\n\n## Notice", "Lease › Notice") == "# Lease\n\n## Notice"
+    assert headed("Three months.", None) == "Three months."
 
 
 def test_ligatures_soft_hyphens_and_full_width_letters_of_files_are_read_as_the_plain_word() -> None:
