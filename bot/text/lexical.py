@@ -54,7 +54,7 @@ _PARTS = re.compile(r"[A-Z]+(?=[A-Z][a-z]{2})|[A-Z]?[a-z]+|[A-Z]+|[0-9]+|[^\W\d_
 _CODE = re.compile(r"[a-z]{2,}[0-9]{2,}")
 _DIGIT = re.compile(r"[0-9]")
 _MAX_NAME = 60
-"""Characters of a name that is taken whole; longer ones are no names."""
+"""Characters of a name that is taken whole; longer ones are no names, and of longer words the rest is left out."""
 
 _stemmers = threading.local()  # a PyStemmer object must not be used by two threads at once
 
@@ -152,17 +152,20 @@ def _words_and_parts(text: str) -> Iterator[str]:
         if len(parts) > 1 and len(token) <= _MAX_NAME and ("_" in token or _DIGIT.search(token)):
             yield token.replace(",", "").lower()
         for part in parts:
-            yield from _with_humps(part)
+            if _UNSPACED_START.match(part):
+                yield from _pairs(part.lower())
+            else:
+                yield from _with_humps(part[:_MAX_NAME])
 
 
 @lru_cache(maxsize=20_000)
 def _with_humps(word: str) -> tuple[str, ...]:
     """Return a word, lower-cased, before its parts if it is CamelCase, or letters with digits."""
-    whole = _pairs(word.lower())
-    if not _HUMP.search(word) and not _CODE.fullmatch(word.lower()):
-        return tuple(whole)
+    whole = word.lower()
+    if not _HUMP.search(word) and not _CODE.fullmatch(whole):
+        return (whole,)
     parts = [part.lower() for part in _PARTS.findall(word)]
-    return (*whole, *(part for part in parts if len(part) > 1 and len(parts) > 1))
+    return (whole, *(part for part in parts if len(part) > 1 and len(parts) > 1))
 
 
 @lru_cache(maxsize=50_000)

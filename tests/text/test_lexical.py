@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -61,6 +62,14 @@ def test_names_and_numbers_are_found_whole_and_in_parts(text: str, whole: str, p
 @pytest.mark.parametrize("text", ["PDFs", "19th", "1980s", "x", "E0308", "U0NOBODY99"])
 def test_what_looks_like_a_name_and_is_a_word_stays_one(text: str) -> None:
     assert len(terms(text)) == 1
+
+
+@pytest.mark.parametrize("text", ["A" * 100_000, "a" * 100_000, "aA1_" * 30_000, "1," * 50_000, "a-" * 50_000])
+def test_endless_words_take_no_longer_than_others(text: str) -> None:
+    began = time.process_time()
+
+    assert len(document_weights(text)) <= MAX_TERMS
+    assert time.process_time() - began < 2
 
 
 def test_words_that_a_hyphen_joins_are_no_name() -> None:
