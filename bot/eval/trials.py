@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from bot.eval.calibration import Trial, Tried
 from bot.eval.metrics import ndcg
 from bot.eval.questions import Expected
-from bot.eval.runs import nearest
+from bot.eval.runs import Tick, nearest
 from bot.services.search import SearchService
 from bot.values import Audience, Passage
 from bot.wiring import Services
-
-Tick = Callable[[], None]
-"""Told after each question."""
 
 
 async def try_questions(

@@ -62,33 +62,29 @@ class StatisticsRepository:
         rows = await self._session.execute(statement, {"team": team_id, "version": lexical_version})
         return {row.term: row.chunk_count for row in rows}
 
-    async def list_outdated(
-        self, team_id: str, *, limit: int, lexical_version: int = LEXICAL_VERSION
-    ) -> list[Outdated]:
-        """Return chunks with a lexical vector of another version than this one."""
-        parameters = {"team": team_id, "version": lexical_version, "limit": limit}
+    async def list_outdated(self, team_id: str, *, limit: int) -> list[Outdated]:
+        """Return chunks with a lexical vector of another version than this release makes."""
+        parameters = {"team": team_id, "version": LEXICAL_VERSION, "limit": limit}
         return [Outdated(*row) for row in await self._session.execute(_LIST_OUTDATED, parameters)]
 
-    async def replace(
-        self, team_id: str, weights: Mapping[UUID, TermWeights], *, lexical_version: int = LEXICAL_VERSION
-    ) -> None:
+    async def replace(self, team_id: str, weights: Mapping[UUID, TermWeights]) -> None:
         """Store these chunks' lexical vectors in place of outdated ones, and count their terms."""
         parameters = {
             "team": team_id,
-            "version": lexical_version,
+            "version": LEXICAL_VERSION,
             "chunks": list(weights),
             "lexicals": pack_sparsevecs(list(weights.values())),
         }
         done = set(await self._session.scalars(_REPLACE, parameters))
         counts = Counter(term for chunk_id in done for term in weights[chunk_id])
-        await self.add_counts(team_id, {CHUNK_COUNT: len(done), **counts}, lexical_version=lexical_version)
+        await self.add_counts(team_id, {CHUNK_COUNT: len(done), **counts})
 
-    async def recount(self, team_id: str, *, lexical_version: int = LEXICAL_VERSION) -> int:
+    async def recount(self, team_id: str) -> int:
         """Count every term anew, and forget the counts of other versions; return how many were wrong.
 
         Whoever adds or takes away locks the number of chunks first, and so waits until this is done.
         """
-        parameters = {"team": team_id, "version": lexical_version}
+        parameters = {"team": team_id, "version": LEXICAL_VERSION}
         await self._session.execute(_LOCK_COUNT, parameters)
         await self._session.execute(_FORGET_OTHERS, parameters)
         return int((await self._session.execute(_RECOUNT, parameters)).scalar_one())

@@ -135,12 +135,13 @@ class AudienceService:
 
         return await self._settled(team_id, look)
 
-    async def changed_since(self, team_id: str, channel_ids: Collection[str]) -> set[str]:
-        """Return those of these channels of which Slack told a change after we had read them."""
-        if not channel_ids:
-            return set()
+    async def unread(self, team_id: str, stale: Collection[str], read: Collection[str]) -> set[str]:
+        """Return those of `stale` channels to be read: not `read` yet, or since then Slack told a change of them."""
+        wanted, again = set(stale) - set(read), set(stale) & set(read)
+        if not again:
+            return wanted
         async with self._sessions.tenant(team_id) as session:
-            return set(await ChannelRepository(session).list_changed(team_id, channel_ids))
+            return wanted | set(await ChannelRepository(session).list_changed(team_id, again))
 
     async def known_of_user(self, team_id: str, user_id: UUID) -> Audience:
         """Return the same by what is stored, however old: for the command line, whose user has the database anyway."""
@@ -162,7 +163,7 @@ class AudienceService:
                     team_id, audience.channel_ids, max_age_s=self.max_age_s, place=place
                 )
                 marked = await ChannelRepository(session).list_marked(team_id, audience.channel_ids)
-            unread = set(stale) - read | await self.changed_since(team_id, set(stale) & read)
+            unread = await self.unread(team_id, stale, read)
             perhaps = set(marked) if reading == 0 else set[str]()  # these only add: once
             if not unread and not perhaps:
                 return audience

@@ -20,8 +20,9 @@ from bot.repositories.readings import ReadingRepository
 from bot.repositories.statistics import StatisticsRepository
 from bot.services.ports import Claim
 from bot.text.chunk import chunk
+from bot.text.headings import headed
 from bot.text.languages import language_of
-from bot.text.lexical import LEXICAL_VERSION, document_weights, headed
+from bot.text.lexical import LEXICAL_VERSION, document_weights
 from bot.values import Chunk, DocumentStatus, IndexedChunk, ModelId, ParsedDocument
 
 log = structlog.get_logger()

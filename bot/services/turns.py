@@ -117,8 +117,7 @@ class TurnService:
         read: set[str] = set()
         for reading in range(READINGS):
             person = await self._audiences.asker(question.team_id, question.user_id, since=turn.people_changes)
-            again = await self._audiences.changed_since(question.team_id, turn.stale_channel_ids & read)
-            unread = turn.stale_channel_ids - read | again
+            unread = await self._audiences.unread(question.team_id, turn.stale_channel_ids, read)
             perhaps = turn.marked_channel_ids if reading == 0 else frozenset[str]()  # these only add: once
             if person == turn.asker and not unread and not perhaps:
                 return turn

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
-from bot.text.lexical import PATH_SEPARATOR
+from bot.text.headings import PATH_SEPARATOR
 from bot.values import Chunk, PageSpan, ParsedDocument
 
 _SECTION_CHARACTERS = 20_000

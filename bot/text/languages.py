@@ -42,11 +42,12 @@ def language_of(text: str) -> str:
     first, second = sorted(LANGUAGES, key=lambda language: -counts[language])[:2]
     share = counts[first] / len(words) if words else 0.0
     is_clear = counts[first] >= max(_AT_LEAST, _CLEARLY * counts[second])
-    if share >= _SURE and (is_clear or len(words) >= _TOO_FEW):
+    if len(words) < _TOO_FEW:
+        return first if is_clear else ENGLISH
+    if share >= _SURE:
         return first
-    if len(words) < _TOO_FEW or (share < _NONE and _is_latin(words)):
-        return first if is_clear and len(words) < _TOO_FEW else ENGLISH
-    return ENGLISH if is_clear and first == ENGLISH else OTHER
+    leans_on_english = (share < _NONE and _is_latin(words)) or (is_clear and first == ENGLISH)
+    return ENGLISH if leans_on_english else OTHER
 
 
 def _sample(text: str) -> str:

@@ -18,6 +18,7 @@ from hashlib import blake2b
 import Stemmer
 
 from bot.text.base_forms import BASE_FORMS
+from bot.text.headings import headed
 from bot.text.languages import ENGLISH, LANGUAGES, OTHER, language_of
 from bot.text.stop_words import STOP_WORDS
 from bot.values import QueryWord, TermWeights
@@ -35,9 +36,6 @@ AVERAGE_LENGTH = 100
 
 MAX_TERMS = 200
 """Heaviest terms kept of one text, so that a row with the longest embedding still fits a page."""
-
-PATH_SEPARATOR = " › "
-"""Stands between the headings above a text, the highest first."""
 
 MAX_QUERY_WORDS = 1_000
 """A query keeps its most frequent words; pgvector takes 16,000 terms at most, and a word may have six."""
@@ -77,7 +75,11 @@ def terms(text: str, language: str = ENGLISH) -> list[str]:
 
 def stem(word: str, language: str = ENGLISH) -> str:
     """Return the Snowball stem of a lower-case word."""
-    return _stem(BASE_FORMS.get(word, word) if language == ENGLISH else word, language)
+    if language == ENGLISH:
+        word = BASE_FORMS.get(word, word)
+    if not hasattr(_stemmers, language):
+        setattr(_stemmers, language, Stemmer.Stemmer(language, 0))
+    return str(getattr(_stemmers, language).stemWord(word))
 
 
 @lru_cache(maxsize=20_000)
@@ -99,15 +101,6 @@ def document_weights(text: str, language: str | None = None, *, heading: str | N
     counts = Counter(hash_term(term) for term in found)
     norm = K1 * (1 - B + B * len(found) / AVERAGE_LENGTH)
     return {term: tf * (K1 + 1) / (tf + norm) for term, tf in counts.most_common(MAX_TERMS)}
-
-
-def headed(text: str, heading: str | None) -> str:
-    """Return a text below its heading, as search sees it: under which titles it stands is part of what it says.
-
-    Those of the path that the text holds itself aren't said twice.
-    """
-    above = [title for title in (heading or "").split(PATH_SEPARATOR) if title and title not in text]
-    return f"{PATH_SEPARATOR.join(above)}\n\n{text}" if above else text
 
 
 def query_words(text: str) -> list[QueryWord]:
@@ -178,12 +171,6 @@ def _term(word: str, language: str) -> str | None:
     if word in STOP_WORDS[language]:
         return None
     return stem(word) if language == ENGLISH else f"{language}:{_unaccented(stem(word, language))}"
-
-
-def _stem(word: str, language: str) -> str:
-    if not hasattr(_stemmers, language):
-        setattr(_stemmers, language, Stemmer.Stemmer(language, 0))
-    return str(getattr(_stemmers, language).stemWord(word))
 
 
 def _unaccented(word: str) -> str:

@@ -19,7 +19,8 @@ from bot.repositories.channels import ChannelRepository
 from bot.repositories.statistics import StatisticsRepository
 from bot.services.ingest import Upload
 from bot.services.ports import Unclaimed
-from bot.text.lexical import document_weights, headed
+from bot.text.headings import headed
+from bot.text.lexical import document_weights
 from bot.values import DocumentStatus, IngestOutcome, Share
 from tests.conftest import TEAM
 from tests.parsing.builders import docx, encrypted_pdf, paragraph, pdf, xlsx, zip_bomb

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.text.headings import headed
 from bot.text.languages import OTHER
 from bot.text.lexical import (
     LEXICAL_SPACE,
     MAX_TERMS,
     document_weights,
     hash_term,
-    headed,
     query_words,
     terms,
     words,
